@@ -1,0 +1,76 @@
+"""From services and their replicas to the ruleset: who is given which new connection."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from netshare.core.links import Link, in_use, without_nested
+from netshare.core.model import Endpoint, Family, Listener, Replica, ReplicaState, Service
+from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
+from netshare.core.slots import table
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReplicas:
+    """A service and every replica it has, ready or not."""
+
+    service: Service
+    replicas: Sequence[Replica]
+
+
+def plan(
+    services: Iterable[ServiceReplicas],
+    *,
+    links: Iterable[Link] = (),
+    keep: Set[str] = frozenset(),
+    held: Ruleset | None = None,
+) -> Ruleset:
+    """Compute what the kernel should hold on a host that is directly on these links.
+
+    ``keep`` names services about which nothing is known just now (their engine is silent, their definition can't be
+    read): what ``held`` has of them stays as it is.
+    """
+    dispatches: dict[Match, Dispatch] = {}
+    targets: set[Target] = set()
+    for item in services:
+        for listener in item.service.listeners:
+            dispatches.update(_dispatches(item, listener))
+            targets.update(targets_of(item, listener))
+    if held is not None and keep:
+        kept = {m: d for m, d in held.dispatches.items() if d.service in keep and m not in dispatches}
+        dispatches.update(kept)
+        targets.update(Target(m.protocol, endpoint) for m, d in kept.items() for endpoint in d.slots)
+        targets.update(held.targets)  # those in no slot are of draining replicas, and the kernel does not tell whose
+    used = in_use(links, (target.endpoint.address for target in targets))
+    return Ruleset(dispatches, frozenset(targets), without_nested(link.network for link in used))
+
+
+def _dispatches(item: ServiceReplicas, listener: Listener) -> Mapping[Match, Dispatch]:
+    """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
+    ready = {
+        endpoint: replica.weight
+        for replica in item.replicas
+        if replica.state is ReplicaState.READY
+        for endpoint in replica.endpoints.get(listener, ())
+    }
+    return {
+        Match(family, listener.protocol, listener.port, listener.address): _dispatch(item.service, family, ready)
+        for family in families_of(listener)
+    }
+
+
+def families_of(listener: Listener) -> tuple[Family, ...]:
+    """List the families a listener has: that of its address, or all."""
+    return tuple(Family) if listener.address is None else (Family.of(listener.address),)
+
+
+def _dispatch(service: Service, family: Family, ready: Mapping[Endpoint, int]) -> Dispatch:
+    slots = table(service.strategy, {endpoint: ready[endpoint] for endpoint in ready if endpoint.family is family})
+    return Dispatch(service.name, service.strategy if slots else None, slots)
+
+
+def targets_of(item: ServiceReplicas, listener: Listener) -> Iterable[Target]:
+    """Count an endpoint's connections from when its replica is seen until it is gone."""
+    for replica in item.replicas:
+        if replica.state is not ReplicaState.GONE:
+            for endpoint in replica.endpoints.get(listener, ()):
+                yield Target(listener.protocol, endpoint)

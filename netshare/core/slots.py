@@ -1,0 +1,54 @@
+"""Slot tables: which endpoint each cell of a service's lookup table names.
+
+The kernel draws a slot number and looks the endpoint up, so a strategy is nothing but the way its table is filled, and
+the way its number is drawn: at random, in turn, or by a hash of the client's address.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+from math import gcd
+
+from netshare.core import maglev
+from netshare.core.model import Endpoint, Strategy
+
+
+def table(strategy: Strategy, weights: Mapping[Endpoint, int]) -> tuple[Endpoint, ...]:
+    """Fill a service's table; empty where nothing has a weight.
+
+    The order of ``weights`` does not matter. Within one full cycle each endpoint comes up exactly as often as its
+    weight says; with a source hash its share of the table is right to a fraction of a per cent.
+    """
+    weighted = {endpoint: weights[endpoint] for endpoint in sorted(weights, key=_order) if weights[endpoint] > 0}
+    if not weighted:
+        return ()
+    divisor = reduce(gcd, weighted.values())
+    reduced = {endpoint: weight // divisor for endpoint, weight in weighted.items()}
+    match strategy:
+        case Strategy.RANDOM:
+            return tuple(endpoint for endpoint, weight in reduced.items() for _ in range(weight))
+        case Strategy.ROUND_ROBIN:
+            return _in_turn(reduced)
+        case Strategy.SOURCE_HASH:
+            return maglev.table(reduced)
+
+
+def _order(endpoint: Endpoint) -> tuple[int, int, int]:
+    return endpoint.address.version, int(endpoint.address), endpoint.port
+
+
+def _in_turn(weights: Mapping[Endpoint, int]) -> tuple[Endpoint, ...]:
+    """Order one cycle smoothly: weights 2 and 1 give a b a, not a a b.
+
+    The smooth weighted round-robin of nginx: everyone earns their weight each turn, the richest is chosen and pays
+    what all have earned together. The first of equals wins, so the order is always the same.
+    """
+    total = sum(weights.values())
+    earned = dict.fromkeys(weights, 0)
+    cycle = []
+    for _ in range(total):
+        for endpoint, weight in weights.items():
+            earned[endpoint] += weight
+        chosen = max(earned, key=lambda endpoint: earned[endpoint])
+        earned[chosen] -= total
+        cycle.append(chosen)
+    return tuple(cycle)

@@ -1,0 +1,68 @@
+"""A definition is read as it was written; of anything else no more comes than an error that says so."""
+
+import json
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netshare.core.model import Listener, Protocol, Service, StaticEndpoint, Strategy
+from netshare.store.schema import InvalidDefinitionError, decode, encode
+
+names = st.from_regex(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,62}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", fullmatch=True)
+ports = st.integers(1, 65535)
+addresses = st.sampled_from([ip_address(word) for word in ("10.0.0.1", "10.0.0.2", "fd00::1", "2001:db8::2")])
+labels = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20).filter(lambda t: "=" not in t)
+listeners = st.lists(
+    st.builds(Listener, ports, st.sampled_from(Protocol), st.none() | addresses, st.none() | ports),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda listener: (listener.port, listener.protocol, listener.address),
+).map(tuple)
+networks = st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,20}", fullmatch=True)
+
+by_engine = st.builds(
+    Service,
+    names,
+    listeners,
+    st.sampled_from(Strategy),
+    select=st.dictionaries(labels, labels, max_size=3).map(lambda found: tuple(found.items())),
+    network=networks,
+    engine=st.sampled_from([None, "docker"]),
+    driver=st.sampled_from(["auto", "nftables"]),
+)
+static = st.builds(
+    Service,
+    names,
+    listeners,
+    endpoints=st.lists(st.builds(StaticEndpoint, addresses, st.none() | ports), min_size=1, max_size=4).map(tuple),
+)
+
+json_values: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("name", "listeners", "strategy", "select", "network", "engine", "endpoints", "driver", "source", "schema")
+mangled = st.builds(
+    lambda service, changes: json.dumps(json.loads(encode(service)) | changes).encode(),
+    by_engine | static,
+    st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
+)
+
+
+@given(by_engine | static)
+def test_a_definition_is_read_as_it_was_written(service: Service) -> None:
+    assert decode(encode(service)) == service
+
+
+@given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()) | mangled)
+def test_anything_else_is_refused_in_a_line(content: bytes) -> None:
+    try:
+        service = decode(content)
+    except InvalidDefinitionError as error:
+        said = str(error)
+    else:
+        said = ""
+        assert decode(encode(service)) == service
+    assert "\n" not in said
