@@ -1,0 +1,1 @@
+"""What this process is and where: its paths, its privileges, its lock."""

@@ -1,0 +1,32 @@
+"""Where netshare keeps its files, by the environment it was started in."""
+
+import os
+from pathlib import Path
+
+STATE_DIR = Path("/var/lib/netshare")
+RUNTIME_DIR = Path("/run/netshare")
+
+
+def state_dir() -> Path:
+    """Give the directory of what must outlive a reboot: definitions."""
+    return _from_environment("NETSHARE_STATE_DIR", STATE_DIR)
+
+
+def services_dir(state: Path) -> Path:
+    """Give the directory of service definitions."""
+    return state / "services"
+
+
+def runtime_dir() -> Path:
+    """Give the directory of what a reboot ends: the lock, the agent's socket."""
+    return _from_environment("NETSHARE_RUNTIME_DIR", RUNTIME_DIR)
+
+
+def lock_path(runtime: Path) -> Path:
+    """Give the file whose lock guards every change of the definitions and of the kernel."""
+    return runtime / "lock"
+
+
+def _from_environment(variable: str, default: Path) -> Path:
+    # Absolute, so that the agent and a verb started elsewhere mean the same directory.
+    return Path(os.environ.get(variable) or default).absolute()

@@ -1,0 +1,1 @@
+"""Service definitions on disk: one JSON file a service."""

@@ -1,0 +1,180 @@
+"""Definitions as files of a directory, each written wholly or not at all, and never over one that can't be read.
+
+Writers hold netshare's lock (`netshare.runtime.lock`); readers need none, since a file changes only by rename.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from netshare.core.model import Service
+from netshare.core.parse import service_name, shown
+from netshare.errors import DefinitionError, NetshareError, NotPermittedError, UsageError
+from netshare.store.protocol import Definitions
+
+_SUFFIX = ".json"
+_LARGEST = 1 << 20
+_Signature = tuple[int, int, int, int]
+
+
+class DefinitionStore:
+    """The definitions in one directory. What was read is remembered for as long as its file stays the same."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[str, tuple[_Signature, Service]] = {}
+
+    def load(self) -> Definitions:
+        """Read every definition; one that cannot be read never hides the others."""
+        services: list[Service] = []
+        unreadable: dict[str, DefinitionError] = {}
+        for file_name in self._file_names():
+            name = unquote(file_name.removesuffix(_SUFFIX))
+            if not self._is_of_a_service(file_name, name):
+                error = _invalid(self._directory / file_name, "its file name is not one of a service")
+                unreadable[shown(file_name)] = error
+                continue
+            try:
+                service = self._definition(name)
+            except DefinitionError as error:
+                unreadable[name] = error
+            else:
+                services += [service] if service else []
+        return Definitions(tuple(services), unreadable)
+
+    def get(self, name: str) -> Service | None:
+        """Give the service of that name, if there is one."""
+        return self._definition(name)
+
+    def save(self, service: Service) -> None:
+        """Write a definition, wholly or not at all."""
+        from netshare.store import schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+
+        self._definition(service.name)
+        path = self._path(service.name)
+        with _named_errors(path, "written"):
+            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _replace(path, schema.encode(service))
+
+    def delete(self, name: str) -> None:
+        """Remove a definition; one that isn't there is not an error."""
+        if self._definition(name) is None:
+            return
+        path = self._path(name)
+        with _named_errors(path, "removed"):
+            path.unlink(missing_ok=True)
+            _sync_directory(self._directory)
+
+    def _file_names(self) -> list[str]:
+        with _named_errors(self._directory, "read"):
+            try:
+                names = os.listdir(self._directory)  # noqa: PTH208 (names, not paths, are wanted)
+            except FileNotFoundError:
+                return []
+        return sorted(name for name in names if name.endswith(_SUFFIX) and not name.startswith("."))
+
+    def _is_of_a_service(self, file_name: str, name: str) -> bool:
+        try:
+            return self._path(service_name(name)).name == file_name
+        except UsageError:
+            return False
+
+    def _path(self, name: str) -> Path:
+        # '/' of PROJECT/NAME must not become a directory.
+        return self._directory / f"{quote(name, safe='')}{_SUFFIX}"
+
+    def _definition(self, name: str) -> Service | None:
+        path = self._path(name)
+        with _named_errors(path, "read"):
+            try:
+                # Neither a symbolic link nor a pipe: root follows no one's pointers here and waits for no one.
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise _invalid(path, "it is a symbolic link") from error
+                raise
+            try:
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+                    raise _invalid(path, f"it is not a plain file of at most {_LARGEST} bytes")
+                signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                remembered = self._read.get(name)
+                if remembered and remembered[0] == signature:
+                    return remembered[1]
+                content = os.read(descriptor, _LARGEST)
+            finally:
+                os.close(descriptor)
+        service = _decode(path, name, content)
+        self._read[name] = (signature, service)
+        return service
+
+
+def _decode(path: Path, name: str, content: bytes) -> Service:
+    from netshare.store import schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+
+    try:
+        service = schema.decode(content)
+    except schema.InvalidDefinitionError as error:
+        raise _invalid(path, str(error)) from error
+    if service.name != name:
+        raise _invalid(path, f"it defines {service.name}, which its file name does not say")
+    return service
+
+
+def _invalid(path: Path, why: str) -> DefinitionError:
+    return DefinitionError(
+        f"the definition {_plain(path)} can't be used: {why}",
+        hint="mend the file, or move it away and attach the service again; netshare neither overwrites nor deletes it",
+    )
+
+
+def _plain(path: Path) -> str:
+    return str(path) if str(path).isprintable() else shown(str(path))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
+            os.fchmod(descriptor, 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename last through a power cut: it is the directory's content, not the file's."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _named_errors(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise NotPermittedError(
+            f"{_plain(path)} can't be {done}: {error.strerror}",
+            hint="run netshare as root, or set NETSHARE_STATE_DIR to a directory of your own",
+        ) from error
+    except OSError as error:
+        raise NetshareError(
+            f"{_plain(path)} can't be {done}: {error.strerror}",
+            hint="NETSHARE_STATE_DIR names the directory; it must be on a writable file system with room left",
+        ) from error

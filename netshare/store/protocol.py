@@ -1,0 +1,63 @@
+"""What netshare asks of wherever service definitions live."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from netshare.core.model import Service
+from netshare.errors import DefinitionError
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What the store holds: the services that could be read, and by name the errors of those that could not."""
+
+    services: tuple[Service, ...] = ()
+    unreadable: Mapping[str, DefinitionError] = field(default_factory=lambda: MappingProxyType({}))
+
+    def get(self, name: str) -> Service | None:
+        """Give the service of that name, if there is one.
+
+        Raises:
+            DefinitionError: there is one, and it can't be read.
+
+        """
+        if name in self.unreadable:
+            raise self.unreadable[name]
+        return next((service for service in self.services if service.name == name), None)
+
+    def replaced(self, service: Service) -> "Definitions":
+        """Give the same definitions with this one in place of its namesake."""
+        others = [other for other in self.services if other.name != service.name]
+        return Definitions((*others, service), self.unreadable)
+
+
+class Store(Protocol):
+    """Where service definitions live."""
+
+    def load(self) -> Definitions:
+        """Read every definition; one that cannot be read never hides the others.
+
+        Raises:
+            NotPermittedError: this user may not read them.
+
+        """
+
+    def save(self, service: Service) -> None:
+        """Write a definition, wholly or not at all.
+
+        Raises:
+            DefinitionError: one of that name is there and can't be read; it is left as it is.
+            NotPermittedError: this user may not write there.
+
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove a definition; one that isn't there is not an error.
+
+        Raises:
+            DefinitionError: it can't be read; it is left as it is.
+            NotPermittedError: this user may not write there.
+
+        """

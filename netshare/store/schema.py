@@ -1,0 +1,133 @@
+"""A service's definition as it is written on disk, and its way to and from `Service`.
+
+Version 1. A change that an older netshare would misread takes a new number; what is unknown is refused, never guessed.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from netshare.core import parse
+from netshare.core.model import Listener, Protocol, Service
+from netshare.core.selection import STATIC_ENGINE
+from netshare.errors import UsageError
+
+SCHEMA: Literal[1] = 1
+
+_Port = Annotated[int, Field(ge=1, le=parse.MAX_PORT)]
+
+
+class InvalidDefinitionError(Exception):
+    """A definition's content is not sound; the message says where and why."""
+
+
+class _Versioned(BaseModel):
+    """Just enough to tell a newer netshare's file from a broken one."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    version: int = Field(alias="schema")
+
+
+class _Listener(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    port: _Port
+    protocol: Protocol
+    address: str | None = None
+    to: _Port | None = None
+
+
+class _Definition(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+
+    version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    name: str
+    listeners: list[_Listener] = Field(min_length=1)
+    strategy: str = "random"
+    select: dict[str, str] = Field(default_factory=dict)
+    network: str | None = None
+    engine: str | None = None
+    endpoints: list[str] = Field(default_factory=list)
+    driver: str = "auto"
+    source: Literal["attach"] = "attach"
+
+
+def decode(content: bytes) -> Service:
+    """Read a definition.
+
+    Raises:
+        InvalidDefinitionError: it is not one, or not one this version knows.
+
+    """
+    try:
+        version = _Versioned.model_validate_json(content).version
+        if version != SCHEMA:
+            raise InvalidDefinitionError(f"its schema is {version}, and this netshare knows only {SCHEMA}")
+        return _to_service(_Definition.model_validate_json(content))
+    except ValidationError as error:
+        raise InvalidDefinitionError(_first(error)) from error
+    except UsageError as error:
+        raise InvalidDefinitionError(error.message) from error
+
+
+def encode(service: Service) -> bytes:
+    """Write a definition, for people too: indented, and without what says nothing."""
+    definition = _Definition(
+        name=service.name,
+        listeners=[
+            _Listener(
+                port=listener.port,
+                protocol=listener.protocol,
+                address=None if listener.address is None else str(listener.address),
+                to=listener.to,
+            )
+            for listener in service.listeners
+        ],
+        strategy=service.strategy.value,
+        select=dict(service.select),
+        network=service.network,
+        engine=service.engine,
+        endpoints=[str(endpoint) for endpoint in service.endpoints],
+        driver=service.driver,
+    )
+    return (definition.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
+
+
+def _to_service(definition: _Definition) -> Service:
+    listeners = tuple(
+        Listener(
+            port=listener.port,
+            protocol=listener.protocol,
+            address=None if listener.address is None else parse.listen_address(listener.address),
+            to=listener.to,
+        )
+        for listener in definition.listeners
+    )
+    for index, listener in enumerate(listeners):
+        if any(listener.overlaps(other) for other in listeners[:index]):
+            raise InvalidDefinitionError(f"listener {listener} is there twice")
+    if definition.endpoints and (
+        definition.select or definition.network or definition.engine not in (None, STATIC_ENGINE)
+    ):
+        raise InvalidDefinitionError("it lists its endpoints and looks for replicas too")
+    if definition.engine == STATIC_ENGINE and not definition.endpoints:
+        raise InvalidDefinitionError("its engine is static and it lists no endpoints")
+    return Service(
+        name=parse.service_name(definition.name),
+        listeners=listeners,
+        strategy=parse.strategy(definition.strategy),
+        select=tuple(parse.label_selector(f"{key}={value}") for key, value in definition.select.items()),
+        network=None if definition.network is None else parse.network_name(definition.network),
+        engine=None if definition.engine in (None, STATIC_ENGINE) else parse.engine(definition.engine),
+        endpoints=tuple(parse.endpoint(word) for word in definition.endpoints),
+        driver=parse.driver(definition.driver),
+        source=definition.source,
+    )
+
+
+def _first(error: ValidationError) -> str:
+    """Say the first thing that is wrong; the rest often follows from it."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, details["loc"]))
+    return f"{where}: {details['msg']}" if where else details["msg"]
