@@ -1,0 +1,1 @@
+"""What programs the kernel: drivers, and the ways past other firewalls."""

@@ -1,0 +1,54 @@
+"""What netshare asks of whatever programs the kernel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from netshare.core.diff import Change
+from netshare.core.ruleset import Ruleset, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the kernel holds of netshare's.
+
+    ``intact`` is false where the fixed part (hooks, rules) is missing or was altered by another hand: then only a
+    rebuild helps. ``connections`` are the new connections each target has been given since it came.
+    """
+
+    ruleset: Ruleset = field(default_factory=Ruleset)
+    intact: bool = False
+    connections: Mapping[Target, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class Driver(Protocol):
+    """A way to program the kernel: nftables, or iptables."""
+
+    @property
+    def name(self) -> str:
+        """``nftables`` or ``iptables``."""
+
+    def observe(self) -> Observation:
+        """Read back what is programmed.
+
+        Raises:
+            NotPermittedError: needs CAP_NET_ADMIN in this network namespace.
+            NetfilterError: the kernel answered something else.
+
+        """
+
+    def apply(self, change: Change) -> None:
+        """Commit a change in one atomic transaction; an empty one does not touch the kernel.
+
+        Raises:
+            NotPermittedError: needs CAP_NET_ADMIN in this network namespace.
+            NetfilterError: the kernel refused, named by the object it refused; nothing was applied.
+
+        """
+
+    def remove_all(self) -> None:
+        """Remove everything of netshare's; nothing of anyone else's. Nothing there is not an error."""
+
+    def render(self, ruleset: Ruleset) -> str:
+        """Describe a ruleset in the words of this kernel's own tool, as that tool would load it."""

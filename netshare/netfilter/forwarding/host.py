@@ -1,0 +1,71 @@
+"""Keeping netshare's rules in the places where this host needs them, and nowhere else."""
+
+from collections.abc import Sequence
+
+from netshare.core.obstacle import Obstacle
+from netshare.errors import NetfilterError
+from netshare.netfilter import command
+from netshare.netfilter.forwarding import netavark, places
+from netshare.netfilter.forwarding.obstacles import obstacles
+from netshare.netfilter.nftables.chains import DEFAULT_MARK
+from netshare.netfilter.surroundings.look import Lookout, Surroundings
+from netshare.netfilter.surroundings.xtables import TABLE, FilterTable, Words
+
+_ATTEMPTS = 5
+"""Others may change a chain between a look at it and a change of it: dockerd, ufw and firewalld take many steps."""
+
+
+class HostForwarding:
+    """The way past the other firewalls of this host; see `netshare.reconcile.Forwarding`.
+
+    ``mark`` is the bit of the connection mark that says a flow is netshare's.
+    """
+
+    def __init__(self, mark: int = DEFAULT_MARK) -> None:
+        """Nothing is looked at before it is asked."""
+        self._mark = mark
+        self._rule = places.rule(mark)
+        self._lookout = Lookout(mark)
+
+    def ensure(self, *, needed: bool) -> Sequence[Obstacle]:
+        """Put the rules in their places, or, where they are not needed, remove them; give what they can't overcome.
+
+        Raises:
+            NotPermittedError: needs CAP_NET_ADMIN.
+            NetfilterError: the iptables tool that manages a chain refuses.
+
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            surroundings = self._lookout.look()
+            try:
+                changed = self._settle(surroundings, needed=needed)
+            except NetfilterError:
+                if attempt == _ATTEMPTS:
+                    raise
+                self._lookout.doubt()
+                continue
+            if not changed:
+                return obstacles(surroundings, self._mark) if needed else ()
+        raise NetfilterError("the rules of this host's firewall change faster than netshare finds its place among them")
+
+    def obstacles(self) -> Sequence[Obstacle]:
+        """Look, and change nothing; see `ensure`."""
+        return obstacles(self._lookout.look(), self._mark)
+
+    def _settle(self, surroundings: Surroundings, *, needed: bool) -> bool:
+        """Do what is missing; whether anything was."""
+        changed = [self._rewrite(table, needed=needed) for table in surroundings.tables]
+        changed.append(netavark.settle(self._lookout.netlink(), surroundings.chains, self._mark, needed=needed))
+        return any(changed)
+
+    def _rewrite(self, table: FilterTable, *, needed: bool) -> bool:
+        changes = places.rewrite(table, self._rule, needed=needed)
+        if changes:
+            script = "\n".join((f"*{TABLE}", *map(line, changes), "COMMIT", ""))
+            command.run(f"{table.variant.program}-restore", "-w", "5", "--noflush", given=script)
+        return bool(changes)
+
+
+def line(words: Words) -> str:
+    """Write a line for ``iptables-restore``, which knows double quotes and no others (xshared.c, add_param_to_argv)."""
+    return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)

@@ -1,0 +1,113 @@
+"""A whole host of fakes, wired as the real one is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netshare.core.model import Container, Listener, Service
+from netshare.core.ruleset import Target
+from netshare.errors import DefinitionError, NetshareError
+from netshare.reconcile import Host, reconcile
+from netshare.store.protocol import Definitions
+from tests.fakes.driver import FakeDriver, FakeForwarding, FakeLinks, FakeLock
+from tests.fakes.engine import FakeEngine
+from tests.fakes.flows import FakeFlows
+
+
+class FakeStore:
+    """Definitions in memory."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, Service] = {}
+        self.unreadable: dict[str, DefinitionError] = {}
+        self.writes = 0
+
+    def load(self) -> Definitions:
+        return Definitions(tuple(self.services[name] for name in sorted(self.services)), dict(self.unreadable))
+
+    def save(self, service: Service) -> None:
+        self._writable(service.name)
+        self.services[service.name] = service
+
+    def delete(self, name: str) -> None:
+        self._writable(name)
+        self.services.pop(name, None)
+
+    def corrupt(self, name: str) -> None:
+        """Do what a half-written or hand-mangled file does."""
+        self.services.pop(name, None)
+        self.unreadable[name] = DefinitionError(f"the definition of {name} can't be used", hint="mend the file")
+
+    def _writable(self, name: str) -> None:
+        if name in self.unreadable:
+            raise self.unreadable[name]
+        self.writes += 1
+
+
+class FakeAgent:
+    """An agent that runs or not; where it runs, a sync reconciles its host."""
+
+    def __init__(self, host: Host) -> None:
+        self.running_pid: int | None = None
+        self.syncs = 0
+        self.failure: NetshareError | None = None
+        self._host = host
+
+    def pid(self) -> int | None:
+        return self.running_pid
+
+    def sync(self) -> None:
+        self.syncs += 1
+        if self.failure is not None:
+            raise self.failure
+        reconcile(self._host)
+
+
+class FakeSockets:
+    """Listening sockets, by port; ``blindness`` is what the kernel answers instead for as long as it is set."""
+
+    def __init__(self) -> None:
+        self.listening: dict[int, list[str]] = {}
+        self.blindness: NetshareError | None = None
+
+    def holders(self, listener: Listener) -> list[str]:
+        if self.blindness is not None:
+            raise self.blindness
+        return self.listening.get(listener.port, [])
+
+
+class FakeConnections:
+    """What the kernel would track."""
+
+    def __init__(self) -> None:
+        self.open: dict[Target, int] = {}
+
+    def active(self) -> Mapping[Target, int]:
+        return self.open
+
+
+@dataclass
+class FakeHost:
+    """Every part of the host, to arrange before and to look at afterwards."""
+
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    driver: FakeDriver = field(default_factory=FakeDriver)
+    store: FakeStore = field(default_factory=FakeStore)
+    forwarding: FakeForwarding = field(default_factory=FakeForwarding)
+    links: FakeLinks = field(default_factory=FakeLinks)
+    flows: FakeFlows = field(default_factory=FakeFlows)
+    lock: FakeLock = field(default_factory=FakeLock)
+    sockets: FakeSockets = field(default_factory=FakeSockets)
+    connections: FakeConnections = field(default_factory=FakeConnections)
+    host: Host = field(init=False)
+    agent: FakeAgent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.host = Host(
+            self.store, {self.engine.name: self.engine}, self.driver, self.forwarding, self.links, self.flows, self.lock
+        )
+        self.agent = FakeAgent(self.host)
+
+
+def fake_host(*containers: Container) -> FakeHost:
+    """Make a host that runs these containers and shares nothing yet."""
+    return FakeHost(FakeEngine(*containers))
