@@ -1,0 +1,167 @@
+"""An engine that speaks Docker's API, followed: one connection for listings, one stream of events that is resumed.
+
+Here is what Docker and Podman have in common; what their answers and events mean is their own. The SDK takes 0.2 s to
+import, so it is loaded when an engine is first asked, never by `netshare --help`.
+
+Two threads may use one engine: one in `events`, another in `containers`.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from netshare.core.model import Container
+from netshare.engine import docker_events
+from netshare.engine.answers import mapping, time_ns
+from netshare.engine.docker_connection import Address
+from netshare.engine.docker_stream import EventStream
+from netshare.engine.protocol import EngineEvent, EventKind
+from netshare.errors import EngineUnreachableError, NetshareError
+
+if TYPE_CHECKING:
+    import docker
+
+    from netshare.engine.answers import Answer
+
+
+class CompatibleEngine(ABC):
+    """The engine behind one address."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._listing_lock = Lock()
+        self._client: docker.APIClient | None = None
+        self._stream_lock = Lock()
+        self._stream: EventStream | None = None
+        self._closed = False
+        self._resume_ns = 0
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The engine's name on the command line."""
+
+    @property
+    @abstractmethod
+    def _filters(self) -> Mapping[str, Sequence[str]]:
+        """Which events the engine is asked to send."""
+
+    @abstractmethod
+    def _meet(self, info: "Answer") -> None:
+        """Look at what a new connection's engine says of itself, ``GET /info``.
+
+        Raises:
+            EngineUnreachableError: it is not the engine it was taken for.
+
+        """
+
+    @abstractmethod
+    def _list(self, client: "docker.APIClient") -> tuple[Container, ...]:
+        """List every container."""
+
+    @abstractmethod
+    def _hint(self, client: "docker.APIClient", raw: docker_events.RawEvent) -> EngineEvent | None:
+        """Tell what an event means; nothing where it means nothing."""
+
+    @abstractmethod
+    def _catch_up(self, client: "docker.APIClient") -> None:
+        """Settle what may have happened while no stream was open, before the next one is."""
+
+    def containers(self) -> tuple[Container, ...]:
+        """Every container, running or not, in one complete listing."""
+        with self._listing_lock:
+            try:
+                self._address.probe()
+                listing = self._list(self._connected())
+            except NetshareError:
+                self._disconnect()
+                raise
+            self._address = self._address.answered()
+            return listing
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Hints from now on; a later call goes on after the last event that an earlier one gave."""
+        client = self._address.connect()
+        try:
+            info = self._info(client)
+            self._meet(info)
+            # The engine's own clock: its events are told in that.
+            self._resume_ns = self._resume_ns or time_ns(info.get("SystemTime")) or time.time_ns()
+            self._catch_up(client)
+            yield from self._follow(client)
+        except EngineUnreachableError:
+            with self._listing_lock:
+                self._disconnect()
+            raise
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """End the stream that another thread is blocked on, and free the connection."""
+        with self._stream_lock:
+            self._closed = True
+        self._interrupt()
+        with self._listing_lock:
+            self._disconnect()
+
+    def _interrupt(self) -> None:
+        """Wake the thread that waits for an event."""
+        with self._stream_lock:
+            if self._stream is not None:
+                self._stream.interrupt()
+
+    def _connected(self) -> "docker.APIClient":
+        if self._client is None:
+            self._client = self._address.connect()
+            self._meet(self._info(self._client))
+        return self._client
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _info(self, client: "docker.APIClient") -> "Answer":
+        with self._address.translated():
+            return mapping(client.info())
+
+    def _follow(self, client: "docker.APIClient") -> Iterator[EngineEvent]:
+        """Read one stream after the other: a silent one is replaced once the peer has shown that it lives.
+
+        Nothing is lost between two streams, as each asks for everything since the last event that was seen.
+        """
+        stream = self._open(client)
+        try:
+            yield EngineEvent(EventKind.SUBSCRIBED)
+            while True:
+                for line in stream.lines():
+                    raw = docker_events.read(line)
+                    if raw is None:
+                        continue
+                    self._resume_ns = raw.time_ns + 1 if raw.time_ns else self._resume_ns
+                    if (event := self._hint(client, raw)) is not None:
+                        yield event
+                stream.release()
+                with self._address.translated():
+                    client.ping()
+                stream = self._open(client)
+        finally:
+            with self._stream_lock:
+                self._stream = None
+            stream.release()
+
+    def _open(self, client: "docker.APIClient") -> EventStream:
+        """Subscribe; also to what happened since the last event, or since the connection was made.
+
+        Docker answers before it subscribes (moby api/server/router/system, getEvents flushes first), so a stream that
+        began only "now" could miss what happens between its answer and the subscription.
+        """
+        stream = EventStream(client, self._address, self._resume_ns, self._filters)
+        with self._stream_lock:
+            if self._closed:
+                stream.release()
+                raise self._address.unreachable("the connection was closed")
+            self._stream = stream
+        return stream

@@ -1,0 +1,69 @@
+"""A stream of events as lines: opened from a point in time, closed from another thread, never ending quietly.
+
+Not the SDK's own `events`: that one waits for ever on a peer that is gone, and turns a broken stream into a normal end.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from netshare.engine.docker_connection import Address
+
+if TYPE_CHECKING:
+    import docker
+
+QUIET_SECONDS = 20
+"""How long a stream may be silent before the peer is asked whether it still lives."""
+
+
+class EventStream:
+    """One open request for events; ``filters`` name those that are wanted."""
+
+    def __init__(
+        self, client: "docker.APIClient", address: Address, since_ns: int, filters: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._address = address
+        seconds, nanoseconds = divmod(since_ns, 1_000_000_000)
+        with address.translated():
+            self._response = client.get(
+                f"{client.base_url}/v{client.api_version}/events",
+                params={"since": f"{seconds}.{nanoseconds:09d}", "filters": json.dumps(filters)},
+                stream=True,
+                timeout=(client.timeout, QUIET_SECONDS),
+            )
+            self._response.raise_for_status()
+
+    def lines(self) -> Iterator[bytes]:
+        """Give each line at once when it comes; ends after QUIET_SECONDS of silence.
+
+        After its timeout Python refuses to read from the same socket again, so the caller opens a new stream.
+
+        Raises:
+            EngineUnreachableError: the stream broke or ended.
+
+        """
+        import urllib3
+
+        rest = b""
+        with self._address.translated():
+            try:
+                # One event is written a chunk; with no amount given, a chunk is handed on as soon as it is there.
+                for chunk in self._response.raw.stream(amt=None, decode_content=True):
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    yield from whole
+            except urllib3.exceptions.ReadTimeoutError:
+                return
+        raise self._address.unreachable("its event stream ended")
+
+    def interrupt(self) -> None:
+        """Wake the thread that is blocked in `lines`: to it the stream has broken."""
+        from docker.types import CancellableStream
+
+        # Where the stream ends by itself at the same moment, the SDK finds no socket (AttributeError) or a closed one.
+        with suppress(OSError, AttributeError):
+            CancellableStream(iter(()), self._response).close()
+
+    def release(self) -> None:
+        """Free the connection; by the thread that read it."""
+        self._response.close()
