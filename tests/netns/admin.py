@@ -1,0 +1,131 @@
+"""One with root on the lab's host: netshare's verbs, and its agent as a program of its own. No engine answers there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from netshare import wiring
+from netshare.core import parse
+from netshare.core.model import IPAddress, StaticEndpoint
+from netshare.lab.topology import Lab, LabReplica
+from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.netfilter.sockets import ListeningSockets
+from netshare.operations.attach import Attached, attach
+from netshare.operations.detach import Detached, detach
+from netshare.operations.request import AttachRequest
+from netshare.runtime.agent import AgentClient
+from tests.netns.waiting import until
+
+_ROOT = Path(__file__).parents[2]
+_NETSHARE = (sys.executable, "-m", "netshare")
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A verb that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 (JSON)
+        """What it printed, as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A ``netshare agent`` that runs."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def said(self, word: str) -> list[str]:
+        """Give the lines of its log that have a word."""
+        return [line for line in self.log.read_text(encoding="utf-8").splitlines() if word in line]
+
+
+class Admin:
+    """Definitions and runtime files are in a directory of its own."""
+
+    def __init__(self, lab: Lab, directory: Path) -> None:
+        self.lab = lab
+        self._directory = directory
+        self._runtime = directory / "run"
+        self._driver = NftablesDriver()
+        self._host = replace(wiring.host(directory / "state", self._runtime), engines={}, driver=self._driver)
+        self.client = AgentClient(self._runtime)
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(_ROOT),
+            "DOCKER_HOST": f"unix://{directory}/no.sock",
+            "NETSHARE_STATE_DIR": str(directory / "state"),
+            "NETSHARE_RUNTIME_DIR": str(self._runtime),
+        }
+
+    def netshare(self, *words: str) -> Done:
+        """Run a verb to its end, whatever that is, as a program of its own."""
+        process = self.lab.host.popen(
+            [*_NETSHARE, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment,
+            text=True,
+        )
+        try:
+            out, err = process.communicate(timeout=_PATIENCE)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        return Done(process.returncode, out, err)
+
+    def attach(self, name: str, port: str, *replicas: LabReplica, listen: tuple[IPAddress, ...] = ()) -> Attached:
+        """Attach replicas of the lab, by their addresses; it must go well."""
+        number, protocol = parse.port_and_protocol(port)
+        request = AttachRequest(name, number, protocol, listen=listen, endpoints=self._endpoints(replicas))
+        return self.lab.host.run(
+            attach, self._host, self.client, ListeningSockets(), request, clock=time, progress=lambda _: None
+        )
+
+    def detach(self, name: str, port: str | None = None) -> Detached:
+        """Detach, which must go well."""
+        where = None if port is None else parse.port_and_protocol(port)
+        return self.lab.host.run(detach, self._host, self.client, name, where)
+
+    @contextmanager
+    def agent(self) -> Iterator[Agent]:
+        """Have the agent run, from when it has reconciled once; it must end well, unless it was killed."""
+        log = self._directory / "agent.log"
+        with log.open("wb") as file:
+            process = self.lab.host.popen(
+                [*_NETSHARE, "agent"], stdin=subprocess.DEVNULL, stderr=file, env=self._environment
+            )
+        try:
+            until((self._runtime / "agent.sock").exists, timeout=_PATIENCE)
+            self.client.sync()
+            yield Agent(process, log)
+            process.terminate()
+            assert process.wait(_PATIENCE) in (0, -signal.SIGKILL), log.read_text(encoding="utf-8")
+        finally:
+            process.kill()
+            process.wait()
+
+    def close(self) -> None:
+        """Free what the verbs have opened on the host."""
+        self._driver.close()
+
+    def _endpoints(self, replicas: Iterable[LabReplica]) -> tuple[StaticEndpoint, ...]:
+        own = [endpoint for r in replicas for endpoint in (r.endpoint, *([r.endpoint6] if self.lab.ipv6 else []))]
+        return tuple(StaticEndpoint(endpoint.address, endpoint.port) for endpoint in own)

@@ -1,0 +1,132 @@
+"""A lab's host under netshare: what it listens to and whom it lists are fakes, the kernel and the packets are not."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pyroute2 import IPRoute
+
+from netshare.core.model import Endpoint, Family, IPAddress, Listener, Protocol, Service, StaticEndpoint
+from netshare.lab import links
+from netshare.lab.server import ReplicaServer
+from netshare.lab.topology import Lab, LabReplica
+from netshare.netfilter import tracked
+from netshare.netfilter.conntrack import BOTH_FAMILIES, GET
+from netshare.netfilter.flows import TrackedFlows
+from netshare.netfilter.netlink import SUBSYSTEM_CONNTRACK, Netlink
+from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.reconcile import Host, Prepared, reconcile
+from tests.fakes.engine import FakeEngine, container
+from tests.fakes.host import fake_host
+
+DNS = Listener(53, Protocol.UDP, to=8080)
+WEB = Listener(80, Protocol.TCP, to=8080)
+
+
+class Machine:
+    """The lab's replicas are the engine's containers, as long as they are not killed.
+
+    A service called ``replica`` has them all.
+    """
+
+    def __init__(self, lab: Lab, host: Host, engine: FakeEngine) -> None:
+        self.lab = lab
+        self.host = host
+        self.engine = engine
+        for each in lab.replicas.values():
+            self.run(each)
+
+    def run(self, one: LabReplica) -> None:
+        """Let the engine tell of a replica."""
+        self.engine.running.append(container(one.name, str(one.address), str(one.address6)))
+
+    def start(self, name: str | None = None) -> LabReplica:
+        """Add a replica."""
+        added = self.lab.add_replica(name)
+        self.run(added)
+        return added
+
+    def leave(self, one: LabReplica) -> None:
+        """Do what an engine does when a container is sent its stop signal."""
+        self.engine.running = [replace(c, leaving=c.leaving or c.name == one.name) for c in self.engine.running]
+
+    def stop(self, one: LabReplica) -> None:
+        """Do what becomes of a container whose process ends: it closes its connections, then its network is gone."""
+        self.lab.remove_replica(one.name)
+        self.engine.running = [c for c in self.engine.running if c.name != one.name]
+
+    def vanish(self, one: LabReplica) -> None:
+        """Take a replica away with no farewell to anybody: its link is dead before its server ends."""
+        self.lab.host.run(_take_down, one.link)
+        self.stop(one)
+
+    def share(self, *listeners: Listener, name: str = "replica", to: Iterable[IPAddress] = ()) -> Prepared:
+        """Define a service, static where it says what it goes to, and reconcile."""
+        self.host.store.save(Service(name, listeners, endpoints=tuple(map(StaticEndpoint, to))))
+        return self.reconcile()
+
+    def unshare(self, name: str = "replica") -> Prepared:
+        """Delete a service and reconcile."""
+        self.host.store.delete(name)
+        return self.reconcile()
+
+    def reconcile(self, *, thorough: bool = False) -> Prepared:
+        """Reconcile; nothing of it may have failed."""
+        prepared = self.lab.host.run(reconcile, self.host, thorough=thorough)
+        assert prepared.cleaned.problem is None
+        return prepared
+
+    def at(self, family: Family, port: int) -> Endpoint:
+        """Where the client reaches the host."""
+        return self.lab.at(port) if family is Family.IP else self.lab.at6(port)
+
+    def gateway(self, family: Family) -> IPAddress:
+        """Give the host's address among the replicas."""
+        network = self.lab.network
+        address = network.address if family is Family.IP else network.address6
+        assert address is not None
+        return address
+
+    def tracked(self) -> dict[tuple[Endpoint, Endpoint, Endpoint], bytes]:
+        """List the kernel's entries: client, listener and endpoint, and what makes this very entry."""
+        return self.lab.host.run(_tracked)
+
+
+def again(one: LabReplica, name: str) -> ReplicaServer:
+    """Let another replica take a place: the same address, another process."""
+    one.server.stop()
+    return ReplicaServer(name, one.namespace, one.server.port, ipv6=one.address6 is not None)
+
+
+def _take_down(link: str) -> None:
+    with IPRoute() as netlink:
+        (index,) = netlink.link_lookup(ifname=link)
+        netlink.link("set", index=index, state="down")
+
+
+def _tracked() -> dict[tuple[Endpoint, Endpoint, Endpoint], bytes]:
+    with Netlink(SUBSYSTEM_CONNTRACK) as netlink:
+        messages = netlink.dump(GET, BOTH_FAMILIES, about="the table")
+    found = {}
+    for message in messages:
+        ends = tracked.ends(message)
+        if ends is not None:
+            client = tracked.endpoint(ends.client, ends.client_port)
+            listener = tracked.endpoint(ends.listener, ends.listener_port)
+            found[client, listener, tracked.endpoint(ends.endpoint, ends.endpoint_port)] = b"".join(
+                tracked.identity(message)
+            )
+    return found
+
+
+@contextmanager
+def machine(lab: Lab) -> Iterator[Machine]:
+    """Put a lab's host under netshare."""
+    driver, flows, fake = NftablesDriver(), TrackedFlows(), fake_host()
+    # Else the kernel sends a client no more than six "port unreachable" and then one a second (icmp(7)).
+    lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
+    try:
+        yield Machine(lab, replace(fake.host, driver=driver, flows=flows), fake.engine)
+    finally:
+        driver.close()
+        flows.close()

@@ -1,0 +1,281 @@
+"""Connections whose replica is gone end with a reset at once, and no others end: with real packets."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from netshare.core.model import Endpoint, Family, IPAddress, Listener
+from netshare.errors import EngineUnreachableError
+from netshare.lab.namespace import Namespace
+from netshare.lab.topology import Lab
+from netshare.netfilter.flows import TrackedFlows
+from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.reconcile import reconcile
+from tests.netns.machine import DNS, WEB, Machine, machine
+
+pytestmark = pytest.mark.netns
+
+FAMILIES = pytest.mark.parametrize("family", Family)
+
+
+class Client:
+    """A connection that was greeted by its replica. It says nothing unless it is told to."""
+
+    def __init__(self, namespace: Namespace, to: Endpoint) -> None:
+        family = socket.AF_INET if to.address.version == 4 else socket.AF_INET6
+        self.socket = namespace.run(socket.socket, family, socket.SOCK_STREAM)
+        self.socket.settimeout(5)
+        self.socket.connect((str(to.address), to.port))
+        self.replica = self._hear()
+
+    def _hear(self) -> str:
+        heard = self.socket.recv(4096)
+        assert heard, "the replica hung up"
+        return str(json.loads(heard)["replica"])
+
+    def goes_on(self) -> bool:
+        """Whether its replica still answers it."""
+        self.socket.settimeout(5)
+        self.socket.sendall(b"\n")
+        return self._hear() == self.replica
+
+    def is_waiting(self, seconds: float = 0.3) -> bool:
+        """Wait for a word, in vain."""
+        self.socket.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            self.socket.recv(1)
+        return True
+
+    def is_reset(self, seconds: float = 1) -> bool:
+        """Wait for a word, and be told that the connection is gone."""
+        self.socket.settimeout(seconds)
+        with pytest.raises(ConnectionResetError):
+            self.socket.recv(1)
+        return True
+
+
+class Clients:
+    """Connections of a test, closed at its end."""
+
+    def __init__(self, host: Machine) -> None:
+        self._host = host
+        self._opened = ExitStack()
+
+    def connect(self, namespace: Namespace, to: Endpoint) -> Client:
+        client = Client(namespace, to)
+        self._opened.callback(client.socket.close)
+        return client
+
+    def one_each(
+        self,
+        family: Family = Family.IP,
+        namespace: Namespace | None = None,
+        at: IPAddress | None = None,
+        port: int = 80,
+    ) -> dict[str, Client]:
+        """Connect until every replica has a client, of the lab's client or another's."""
+        found: dict[str, Client] = {}
+        to = self._host.at(family, port) if at is None else Endpoint(at, port)
+        for _ in range(200):
+            if set(found) == set(self._host.lab.replicas):
+                break
+            client = self.connect(namespace or self._host.lab.client.namespace, to)
+            found.setdefault(client.replica, client)
+        return found
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+@pytest.fixture
+def host(lab: Lab) -> Iterator[Machine]:
+    with machine(lab) as made:
+        yield made
+
+
+@pytest.fixture
+def clients(host: Machine) -> Iterator[Clients]:
+    made = Clients(host)
+    yield made
+    made.close()
+
+
+@FAMILIES
+@pytest.mark.parametrize("others", [2, 0])
+def test_a_client_that_only_waits_is_reset(host: Machine, clients: Clients, family: Family, others: int) -> None:
+    """By another replica's RST; and where there is none, by the rule that refuses."""
+    one, *rest = host.lab.replicas.values()
+    host.share(WEB)
+    for other in rest[others:]:
+        host.vanish(other)
+    host.reconcile()
+    connected = clients.one_each(family)
+    host.vanish(one)
+    assert connected[one.name].is_waiting(), "a replica that vanishes tells nobody: else none of this were needed"
+    assert host.reconcile().cleaned.ended >= 1
+    assert connected.pop(one.name).is_reset()
+    assert len(connected) == others
+    assert all(client.goes_on() for client in connected.values())
+
+
+@FAMILIES
+@pytest.mark.parametrize("others", [2, 0])
+def test_a_client_that_sends_is_reset_unasked(
+    host: Machine, clients: Clients, family: Family, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netshare.netfilter.flows.challenge", list)
+    one, *rest = host.lab.replicas.values()
+    host.share(WEB)
+    for other in rest[others:]:
+        host.vanish(other)
+    host.reconcile()
+    client = clients.one_each(family)[one.name]
+    host.vanish(one)
+    assert host.reconcile().cleaned.ended >= 1
+    assert client.is_waiting()
+    client.socket.send(b"\n")
+    assert client.is_reset()
+
+
+def test_clients_everywhere_are_reset(host: Machine, clients: Clients) -> None:
+    """Outside, on the host itself, by its address and by 127.0.0.1, and on another replica."""
+    one, two, _ = host.lab.replicas.values()
+    host.share(WEB)
+    outside = host.at(Family.IP, 80).address
+    connected = [
+        clients.one_each()[one.name],
+        clients.one_each(namespace=host.lab.host, at=outside)[one.name],
+        clients.one_each(namespace=two.namespace, at=host.gateway(Family.IP))[one.name],
+    ]
+    host.vanish(one)
+    host.reconcile()
+    assert all(client.is_reset() for client in connected)
+
+
+def test_a_replica_that_drains_keeps_its_clients_until_it_is_gone(host: Machine, clients: Clients) -> None:
+    one, *_ = host.lab.replicas.values()
+    host.share(WEB)
+    client = clients.one_each()[one.name]
+    host.leave(one)
+    assert host.reconcile().cleaned.ended == 0
+    assert client.goes_on()
+    host.vanish(one)
+    assert host.reconcile().cleaned.ended >= 1
+    assert client.is_reset()
+
+
+def test_no_entry_is_left_of_a_client_that_was_reset(host: Machine, clients: Clients) -> None:
+    """What the client is asked with begins no flow, which its next connection from that port would belong to."""
+    one, *rest = host.lab.replicas.values()
+    host.share(WEB)
+    for other in rest:
+        host.vanish(other)
+    host.reconcile()
+    client = clients.one_each()[one.name]
+    host.vanish(one)
+    host.reconcile()
+    assert client.is_reset()
+    assert host.tracked() == {}
+
+
+def test_a_replica_that_says_goodbye(host: Machine, clients: Clients) -> None:
+    """Its clients have been told, and what it said last is not lost on them."""
+    one, *_ = host.lab.replicas.values()
+    host.share(WEB)
+    client = clients.one_each()[one.name]
+    client.socket.send(b"\n")
+    host.stop(one)
+    host.reconcile()
+    assert client.socket.recv(4096).count(b"\n") == 1
+    assert client.socket.recv(1) == b""
+
+
+def test_detach_cuts_nothing(host: Machine, clients: Clients) -> None:
+    host.share(WEB)
+    connected = clients.one_each()
+    assert host.unshare().cleaned.ended == 0
+    assert host.reconcile(thorough=True).cleaned.ended == 0
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_another_list_of_endpoints_cuts_nothing(host: Machine, clients: Clients) -> None:
+    addresses = [each.address for each in host.lab.replicas.values()]
+    host.share(WEB, name="static", to=addresses)
+    connected = clients.one_each()
+    assert host.share(WEB, name="static", to=addresses[:1]).cleaned.ended == 0
+    assert host.reconcile(thorough=True).cleaned.ended == 0
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_other_ports_of_the_replicas_cut_nothing(host: Machine, clients: Clients) -> None:
+    host.share(WEB)
+    connected = clients.one_each()
+    assert host.share(replace(WEB, to=9090)).cleaned.ended == 0
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_what_other_services_do_cuts_nothing(host: Machine, clients: Clients) -> None:
+    host.share(WEB)
+    connected = clients.one_each()
+    static = [each.address for each in host.lab.replicas.values()]
+    other = Listener(81, to=8080)
+    host.share(other, DNS, name="static", to=static)
+    assert set(clients.one_each(port=81)) == set(connected)
+    host.share(other, name="static", to=static[:1])
+    host.unshare("static")
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_the_restart_of_an_agent_cuts_nothing(host: Machine, clients: Clients) -> None:
+    """A new process knows nothing, reads all of it back and looks at every flow."""
+    host.share(WEB, DNS)
+    connected = clients.one_each()
+    host.leave(host.lab.replicas["replica-2"])
+    host.reconcile()
+    driver, flows = NftablesDriver(), TrackedFlows()
+    again = replace(host.host, driver=driver, flows=flows)
+    try:
+        prepared = host.lab.host.run(reconcile, again, thorough=True)
+        assert (prepared.change.is_empty, prepared.cleaned.ended) == (True, 0)
+        host.lab.host.run(driver.remove_all)
+        assert host.lab.host.run(reconcile, again, thorough=True).change.rebuild
+    finally:
+        driver.close()
+        flows.close()
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_an_engine_that_is_silent_cuts_nothing(host: Machine, clients: Clients) -> None:
+    """A draining replica's connections either: they are no longer in any slot."""
+    host.share(WEB, DNS)
+    connected = clients.one_each()
+    host.leave(host.lab.replicas["replica-2"])
+    host.reconcile()
+    host.engine.failure = EngineUnreachableError("docker does not answer")
+    for thorough in (False, True):
+        assert host.reconcile(thorough=thorough).cleaned.ended == 0
+    assert all(client.goes_on() for client in connected.values())
+    host.engine.failure = None
+    host.vanish(host.lab.replicas["replica-2"])
+    assert host.reconcile().cleaned.ended >= 1
+    assert connected.pop("replica-2").is_reset()
+    assert all(client.goes_on() for client in connected.values())
+
+
+def test_the_hosts_own_connections_on_the_port_are_its_own(host: Machine, clients: Clients) -> None:
+    """It had them before the port was taken (``--force``)."""
+    host.share(DNS)
+    server = host.lab.host.run(socket.create_server, ("", 80))
+    with server, host.lab.client.namespace.run(socket.socket) as before:
+        before.settimeout(5)
+        before.connect((str(host.at(Family.IP, 80).address), 80))
+        with server.accept()[0] as own:
+            host.share(WEB, DNS)
+            host.reconcile(thorough=True)
+            own.sendall(b"still here")
+            assert before.recv(100) == b"still here"
+            assert set(clients.one_each()) == set(host.lab.replicas)
