@@ -1,0 +1,5 @@
+"""``python -m netshare``."""
+
+from netshare.cli.app import main
+
+main()

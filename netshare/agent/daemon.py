@@ -1,0 +1,94 @@
+"""The agent as a process: its threads, its signals, its log."""
+
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from types import FrameType
+
+from netshare.agent.inbox import Hint, Inbox
+from netshare.agent.loop import Loop, Reservation
+from netshare.agent.monitor import Commits, KernelMonitor
+from netshare.agent.server import ControlServer
+from netshare.agent.watch import WatchedEngine
+from netshare.engine.protocol import Engine
+from netshare.reconcile import Host
+from netshare.runtime.agent import claim
+
+_log = logging.getLogger(__name__)
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(host: Host, engines: Mapping[str, Engine], directory: Path, reservation: Reservation, commits: Commits) -> None:
+    """Reconcile until SIGTERM or SIGINT; the kernel is left as it is, and SIGHUP reconciles at once.
+
+    Raises:
+        NetshareError: another agent runs, or the runtime directory can't be used.
+
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    inbox = Inbox()
+    watched = {name: WatchedEngine(engine, inbox.put) for name, engine in engines.items()}
+    monitor = KernelMonitor(commits, inbox.put)
+    with claim(directory), _signals(inbox), closing(reservation):
+        _allow_descriptors()
+        server = ControlServer(directory, inbox)
+        threads = _start(inbox, [server.serve, monitor.follow, *(engine.follow for engine in watched.values())])
+        _log.info("start driver=%s engines=%s", host.driver.name, ",".join(watched))
+        try:
+            Loop(replace(host, engines=watched), inbox, reservation=reservation).run()
+        finally:
+            server.close()
+            monitor.close()
+            for engine in watched.values():
+                engine.close()
+            for thread in threads:
+                thread.join()
+    _log.info("stop kernel=unchanged")
+
+
+def _allow_descriptors() -> None:
+    """Have as many files open as this process may: every port that is held is one, and the usual limit is 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _start(inbox: Inbox, sources: Iterable[Callable[[], None]]) -> list[Thread]:
+    """Run every source in a thread; one that crashes takes the agent with it, loudly."""
+
+    def guarded(source: Callable[[], None]) -> None:
+        try:
+            source()
+        except BaseException as crash:
+            inbox.fail(crash)
+            raise
+
+    threads = [Thread(target=guarded, args=(source,), daemon=True) for source in sources]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+@contextmanager
+def _signals(inbox: Inbox) -> Iterator[None]:
+    """End on SIGTERM and SIGINT, reconcile on SIGHUP; as before when the block ends."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        # In a thread of its own: the handler runs in the main thread, which may hold the inbox's lock.
+        Thread(target=inbox.close).start()
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        Thread(target=inbox.put, args=(Hint("SIGHUP"),)).start()
+
+    before = {number: signal.signal(number, end) for number in _ENDING}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, again)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,145 @@
+"""The loop: a hint comes, everything is reconciled, and the outcome is logged, one line for one event.
+
+It reconciles at once when idle, not more often than every ``least`` seconds under a burst, again after ``retry``
+seconds when something failed, and in any case every ``most`` seconds.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from netshare.agent.inbox import Hint, Inbox
+from netshare.core.obstacle import Obstacle
+from netshare.core.ruleset import Match
+from netshare.errors import NetshareError
+from netshare.reconcile import Host, Prepared, reconcile
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to reconcile, in seconds."""
+
+    least: float = 0.01
+    retry: float = 0.5
+    most: float = 30.0
+
+
+class Reservation(Protocol):
+    """Ports that are kept from everyone else for as long as the agent runs."""
+
+    def reserve(self, matches: Set[Match]) -> None:
+        """Hold the ports of these, and of nothing else."""
+
+    def close(self) -> None:
+        """Let go of all of them."""
+
+
+class Loop:
+    """Reconciles for ever, in the thread that runs it."""
+
+    def __init__(
+        self,
+        host: Host,
+        inbox: Inbox,
+        pace: Pace | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        reservation: Reservation | None = None,
+    ) -> None:
+        """``clock`` tells the time in nanoseconds since 1970, as the engines' events do."""
+        self._host = host
+        self._inbox = inbox
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._reservation = reservation
+        self._problems: tuple[str, ...] = ()
+        self._obstacles: tuple[Obstacle, ...] = ()
+        self._kept: frozenset[str] = frozenset()
+        self._is_thorough = True  # what was done before, by others or not to the end, is not trusted
+
+    def run(self) -> None:
+        """Reconcile on every hint until the inbox is closed; what the kernel holds then stays."""
+        hints: Sequence[Hint] | None = [Hint("start")]
+        failures = 0
+        while hints is not None:
+            failures = 0 if self._reconcile(hints or [Hint("timer")]) else failures + 1
+            self._inbox.pause(self._pace.least)
+            patience = self._pace.most if not failures else self._pace.retry * 2 ** min(failures - 1, 6)
+            hints = self._inbox.take(min(patience, self._pace.most))
+
+    def _reconcile(self, hints: Sequence[Hint]) -> bool:
+        """Do it once; whether it went well."""
+        cause = ", ".join(dict.fromkeys(hint.cause for hint in hints))
+        started = time.perf_counter()
+        try:
+            prepared = reconcile(self._host, thorough=self._is_thorough)
+        except NetshareError as error:
+            self._is_thorough = True
+            _log.error("reconcile cause=%r failed=%s reason=%r", cause, error.code, error.message)
+            _resolve(hints, error)
+            return False
+        problem = prepared.cleaned.problem
+        # What is known of a service again may tell of flows that were left alone until now.
+        self._is_thorough = problem is not None or bool(self._kept - prepared.kept)
+        self._kept = prepared.kept
+        if self._reservation is not None:
+            self._reservation.reserve(prepared.change.after.dispatches.keys())
+        self._report_obstacles(prepared.obstacles)
+        self._report(prepared, cause, hints, time.perf_counter() - started)
+        _resolve(hints, None)
+        return problem is None
+
+    def _report_obstacles(self, obstacles: tuple[Obstacle, ...]) -> None:
+        """Tell of what came into the way, and of what is gone from it."""
+        for obstacle in obstacles:
+            if obstacle not in self._obstacles:
+                _log.warning("forward obstacle=%r hint=%r", obstacle.message, obstacle.mend)
+        for obstacle in self._obstacles:
+            if obstacle not in obstacles:
+                _log.info("forward obstacle_gone=%r", obstacle.message)
+        self._obstacles = obstacles
+
+    def _report(self, prepared: Prepared, cause: str, hints: Sequence[Hint], seconds: float) -> None:
+        problems = tuple(problem.message for problem in prepared.problems)
+        for problem in problems:
+            if problem not in self._problems:
+                _log.warning("observe problem=%r kept=%s", problem, ",".join(sorted(prepared.kept)))
+        left = prepared.cleaned.problem
+        if left is not None and left.message not in self._problems:
+            _log.warning("clean problem=%r hint=%r", left.message, left.hint)
+        self._problems = (*problems, left.message) if left else problems
+        change, ended = prepared.change, prepared.cleaned.ended
+        flows = f" flows_ended={ended}" if ended else ""
+        if change.is_empty and ended:
+            _log.info("clean cause=%r%s ms=%.1f", cause, flows, seconds * 1000)
+            return
+        if change.is_empty:
+            _log.debug("reconcile cause=%r changed=nothing ms=%.1f", cause, seconds * 1000)
+            return
+        happened = min((hint.time_ns for hint in hints if hint.time_ns), default=0)
+        since = f" since_event_ms={(self._clock() - happened) / 1e6:.1f}" if happened else ""
+        _log.info(
+            "apply cause=%r added=%d altered=%d removed=%d rebuilt=%s services=%d%s ms=%.1f%s",
+            cause,
+            len(change.added),
+            len(change.altered),
+            len(change.removed),
+            "yes" if change.rebuild else "no",
+            len(prepared.services) + len(prepared.kept),
+            flows,
+            seconds * 1000,
+            since,
+        )
+
+
+def _resolve(hints: Sequence[Hint], error: NetshareError | None) -> None:
+    for hint in hints:
+        if hint.done is None:
+            continue
+        if error is None:
+            hint.done.set_result(None)
+        else:
+            hint.done.set_exception(error)

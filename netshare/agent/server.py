@@ -1,0 +1,69 @@
+"""The agent's socket: verbs ask it to reconcile, and wait for the outcome."""
+
+import logging
+import os
+import socket
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+from netshare.agent.inbox import Hint, Inbox
+from netshare.errors import NetshareError
+from netshare.runtime.agent import SYNC, encode, socket_path
+
+_log = logging.getLogger(__name__)
+_BACKLOG = 64
+_PATIENCE = 50.0
+"""Seconds a verb waits for a reconcile; less than it waits for the answer."""
+
+
+class ControlServer:
+    """Answers on the socket of one runtime directory. The caller holds its claim, so a socket there is a stale one."""
+
+    def __init__(self, directory: Path, inbox: Inbox) -> None:
+        """Listen, for root alone: asking is as good as changing."""
+        self._inbox = inbox
+        self._path = socket_path(directory)
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        before = os.umask(0o177)
+        try:
+            self._socket.bind(str(self._path))
+        finally:
+            os.umask(before)
+        self._socket.listen(_BACKLOG)
+
+    def serve(self) -> None:
+        """Answer until `close`; each in a thread of its own, as each waits for a reconcile."""
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:  # shut down by `close`
+                return
+            Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening, and remove the socket."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):  # who asked may be gone by now
+            connection.settimeout(_PATIENCE)
+            if connection.recv(len(SYNC)) == SYNC:
+                connection.sendall(encode(self._sync()))
+
+    def _sync(self) -> NetshareError | None:
+        done: Future[None] = Future()
+        self._inbox.put(Hint("asked", done=done))
+        try:
+            done.result(_PATIENCE)
+        except NetshareError as error:
+            return error
+        except FutureTimeoutError:
+            return NetshareError(f"the agent has not reconciled within {_PATIENCE:g} s", hint="see its log")
+        return None

@@ -1,0 +1,125 @@
+"""An engine whose events are followed: its last listing is kept until an event says that it may be out of date."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event, Lock, Timer
+
+from netshare.agent.inbox import Hint
+from netshare.core.model import Container
+from netshare.engine.protocol import Engine, EngineEvent, EventKind
+from netshare.errors import EngineUnreachableError, NetshareError
+
+_log = logging.getLogger(__name__)
+_SHORT_ID = 12
+
+
+class WatchedEngine:
+    """A `Lister` that lists only when it must.
+
+    A container that was sent its stop signal is marked as leaving in the listing at hand, so that it loses its place
+    in the kernel without waiting for the engine to answer.
+
+    After a change it lists at once and, when all has been quiet for a moment, once more: Docker tells of some changes
+    (pause and unpause: moby daemon/pause.go) before its own listing shows them.
+    """
+
+    def __init__(
+        self, engine: Engine, tell: Callable[[Hint], None], *, retry: float = 1.0, settle: float = 0.5
+    ) -> None:
+        """``tell`` is told of every change; a broken stream is opened again after ``retry`` seconds.
+
+        ``settle`` is how long, in seconds, a listing may lag behind an event.
+        """
+        self._engine = engine
+        self._tell = tell
+        self._retry = retry
+        self._settle = settle
+        self._look_again = Timer(0, self._settled)
+        self._ended = Event()
+        self._lock = Lock()
+        self._listing: tuple[Container, ...] = ()
+        self._in_doubt = True
+        self._doubts = 0
+        self._is_marked = False
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        return self._engine.name
+
+    def containers(self) -> tuple[Container, ...]:
+        """Give the listing at hand, or a new one where there is doubt.
+
+        Docker's own end is announced by that of its containers: where it no longer answers, the listing at hand stands
+        in once, for what is known of those that left.
+        """
+        with self._lock:
+            if not self._in_doubt:
+                return self._listing
+            doubts = self._doubts
+        try:
+            listing = self._engine.containers()
+        except EngineUnreachableError:
+            with self._lock:
+                if not self._is_marked:
+                    raise
+                self._is_marked = False
+                return self._listing
+        with self._lock:
+            if doubts == self._doubts:  # else something changed while it was being listed
+                self._listing, self._in_doubt, self._is_marked = listing, False, False
+        return listing
+
+    def follow(self) -> None:
+        """Follow the engine's events until `close`; a stream that breaks is opened again."""
+        complained = False
+        while not self._ended.is_set():
+            try:
+                for event in self._engine.events():
+                    if complained:
+                        _log.info("observe engine=%s state=reachable", self.name)
+                    complained = False
+                    self._note(event)
+            except NetshareError as error:
+                self._doubt()
+                if not complained and not self._ended.is_set():
+                    complained = True
+                    _log.warning("observe engine=%s state=unreachable reason=%r", self.name, error.message)
+                    self._tell(Hint(f"{self.name} unreachable"))
+                self._ended.wait(self._retry)
+
+    def close(self) -> None:
+        """End `follow`, whatever it waits for."""
+        self._ended.set()
+        self._look_again.cancel()
+        self._engine.close()
+
+    def _note(self, event: EngineEvent) -> None:
+        if event.kind is EventKind.LEAVING:
+            self._mark_leaving(event.container_id)
+        else:
+            self._doubt()
+        if event.kind is EventKind.CHANGED:
+            self._look_again.cancel()
+            self._look_again = Timer(self._settle, self._settled)
+            self._look_again.daemon = True
+            self._look_again.start()
+        what = " ".join(filter(None, (self.name, event.action or event.kind, event.container_id[:_SHORT_ID])))
+        self._tell(Hint(what, event.time_ns))
+
+    def _settled(self) -> None:
+        self._doubt()
+        self._tell(Hint(f"{self.name} settled"))
+
+    def _mark_leaving(self, identity: str) -> None:
+        with self._lock:
+            self._listing = tuple(replace(c, leaving=True) if c.id == identity else c for c in self._listing)
+            self._is_marked = True
+            # A listing under way may have been answered before the signal.
+            self._doubts += 1
+
+    def _doubt(self) -> None:
+        with self._lock:
+            self._doubts += 1
+            self._in_doubt = True

@@ -1,0 +1,118 @@
+"""Results as the documents that ``-o json`` prints: names and meanings are a contract, fields are only ever added."""
+
+from collections.abc import Iterable, Sequence
+
+from netshare.core.model import Listener, Service
+from netshare.core.obstacle import Obstacle
+from netshare.errors import NetshareError
+from netshare.operations.attach import Attached
+from netshare.operations.control import Agent
+from netshare.operations.detach import Detached
+from netshare.operations.listing import Listing
+from netshare.operations.status import ReplicaStatus, ServiceStatus, Status
+
+Document = dict[str, object]
+
+SCHEMA = 1
+
+
+def of_error(error: NetshareError) -> Document:
+    """Describe what went wrong, and nothing else."""
+    return {"schema": SCHEMA, "error": _error(error)}
+
+
+def of_listing(listing: Listing, driver: str) -> Document:
+    """Describe the definitions."""
+    services = [_service(service, driver) for service in listing.services]
+    return _services(listing.agent, services, listing.problems)
+
+
+def of_status(status: Status) -> Document:
+    """Describe services and their replicas."""
+    document = _services(status.agent, [_with_replicas(item) for item in status.services], status.problems)
+    return document | {"obstacles": [_obstacle(each) for each in status.obstacles]}
+
+
+def of_attached(attached: Attached, status: Status) -> Document:
+    """Describe the service that was attached, as it stands."""
+    return of_status(status) | {"changed": attached.changed, "warnings": list(attached.warnings)}
+
+
+def of_detached(detached: Detached) -> Document:
+    """Describe what went and what stayed."""
+    return {
+        "schema": SCHEMA,
+        "name": detached.name,
+        "removed": [_listener(listener) for listener in detached.removed],
+        "listeners": [_listener(listener) for listener in detached.left],
+    }
+
+
+def of_facts(**facts: object) -> Document:
+    """Describe a result that is a fact or two."""
+    return {"schema": SCHEMA, **facts}
+
+
+def _services(agent: Agent, services: Iterable[Document], problems: Sequence[NetshareError]) -> Document:
+    document: Document = {
+        "schema": SCHEMA,
+        "agent": {"running": agent.is_running, "pid": agent.pid},
+        "services": list(services),
+    }
+    if problems:
+        document["error"] = _error(problems[0])
+        document["errors"] = [_error(problem) for problem in problems]
+    return document
+
+
+def _service(service: Service, driver: str) -> Document:
+    return {
+        "name": service.name,
+        "strategy": service.strategy.value,
+        "driver": driver,
+        "source": service.source,
+        "listeners": [_listener(listener) for listener in service.listeners],
+    }
+
+
+def _with_replicas(item: ServiceStatus) -> Document:
+    return _service(item.service, item.driver) | {"replicas": [_replica(replica) for replica in item.replicas]}
+
+
+def _listener(listener: Listener) -> Document:
+    return {
+        "address": "*" if listener.address is None else str(listener.address),
+        "port": listener.port,
+        "protocol": listener.protocol.value,
+        "to": listener.to,
+    }
+
+
+def _replica(status: ReplicaStatus) -> Document:
+    endpoints = [str(endpoint) for endpoint in status.endpoints]
+    return {
+        "name": status.replica.name,
+        "id": status.replica.id,
+        "engine": status.replica.engine,
+        "endpoint": endpoints[0] if endpoints else None,
+        "endpoints": endpoints,
+        "state": status.replica.state.value,
+        "weight": status.replica.weight,
+        "connections_total": status.connections_total,
+        "connections_active": status.connections_active,
+        "reason": status.replica.reason,
+    }
+
+
+def _obstacle(obstacle: Obstacle) -> Document:
+    return {
+        "family": obstacle.family.value,
+        "where": obstacle.where,
+        "message": obstacle.message,
+        "hint": obstacle.mend,
+        "certain": obstacle.certain,
+    }
+
+
+def _error(error: NetshareError) -> Document:
+    return {"code": error.code, "message": error.message, "hint": error.hint}

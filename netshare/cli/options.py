@@ -1,0 +1,10 @@
+"""The words that several verbs share."""
+
+from typing import Annotated
+
+import typer
+
+from netshare.cli.output import Format
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The service; its replicas are found by this name.")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]

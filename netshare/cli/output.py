@@ -1,0 +1,150 @@
+"""The only place that prints: data on stdout, messages on stderr, every name made harmless first.
+
+Tables are drawn by rich on a terminal and are plain aligned text elsewhere; rich is imported only where it draws.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import pairwise
+from types import TracebackType
+from typing import Self, TextIO
+
+from netshare.cli import documents
+from netshare.cli.documents import Document
+from netshare.errors import NetshareError
+from netshare.operations.waiting import Waiting
+
+_STATE_COLUMN = "STATE"
+_COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "unhealthy": "red", "gone": "dim"}
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Tell whether a command line asks for JSON, even one that could not be understood."""
+    pairs = pairwise(words)
+    return any(w in ("-ojson", "-o=json", "--output=json") for w in words) or any(
+        option in ("-o", "--output") and value == Format.JSON for option, value in pairs
+    )
+
+
+def harmless(text: str) -> str:
+    """Escape whatever could move the cursor, change colours or turn text around on a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def line(text: str) -> None:
+    """Print one line of a result."""
+    _write(sys.stdout, harmless(text) + "\n")
+
+
+def text(content: str) -> None:
+    """Print a result of many lines as it is, save for what a terminal would act on."""
+    _write(sys.stdout, "".join("\t".join(map(harmless, part.split("\t"))) + "\n" for part in content.splitlines()))
+
+
+def document(content: Document) -> None:
+    """Print a result as JSON."""
+    _write(sys.stdout, json.dumps(content, indent=2) + "\n")
+
+
+def note(message: str) -> None:
+    """Tell something beside the result."""
+    _write(sys.stderr, f"netshare: {harmless(message)}\n")
+
+
+def failure(error: NetshareError) -> None:
+    """Tell what went wrong, and its mend on a line of its own."""
+    note(error.message)
+    if error.hint:
+        _write(sys.stderr, f"  hint: {harmless(error.hint)}\n")
+
+
+def failure_document(error: NetshareError) -> None:
+    """Tell what went wrong to a program."""
+    document(documents.of_error(error))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their column names."""
+    safe = [[harmless(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _draw(columns, safe)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *safe, strict=True)]
+    for row in (columns, *safe):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write(sys.stdout, "  ".join(cells).rstrip() + "\n")
+
+
+def confirm(question: str) -> bool | None:
+    """Ask on the terminal; ``None`` where there is none to ask on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    _write(sys.stderr, f"{harmless(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+class ProgressLine:
+    """How a wait goes, on stderr: one live line on a terminal, a line for each change elsewhere."""
+
+    def __init__(self) -> None:
+        self._is_live = sys.stderr.isatty()
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        """Start with nothing shown."""
+        return self
+
+    def __call__(self, waiting: Waiting) -> None:
+        """Show how it stands."""
+        why = "; ".join(f"{r.name} {r.state}: {r.reason}" for r in waiting.replicas) or "no replica yet"
+        if self._is_live:
+            width = shutil.get_terminal_size().columns - 1
+            shown = f"{waiting.name}: waiting {waiting.seconds:.0f} of {waiting.timeout:g} s: {why}"
+            _write(sys.stderr, f"\r\x1b[K{harmless(shown)[:width]}")
+        elif why != self._last:
+            note(f"{waiting.name}: waiting up to {waiting.timeout:g} s: {why}")
+        self._last = why
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+        if self._is_live and self._last:
+            _write(sys.stderr, "\r\x1b[K")
+        if kind is KeyboardInterrupt and self._last:
+            note("interrupted while waiting: the definition stays, `netshare detach` takes it back")
+
+
+def _write(stream: TextIO, content: str) -> None:
+    # Flushed each time: a reader that has gone (`| head`) is then met here and not at the interpreter's end.
+    stream.write(content)
+    stream.flush()
+
+
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        cells = zip(columns, row, strict=True)
+        drawn.add_row(
+            *(Text(cell, _COLOURS.get(cell, "") if column == _STATE_COLUMN else "") for column, cell in cells)
+        )
+    Console().print(drawn)

@@ -1,0 +1,13 @@
+"""``netshare version``."""
+
+from netshare import __version__
+from netshare.cli import documents, output
+from netshare.cli.options import Output
+
+
+def version(form: Output = output.Format.TABLE) -> None:
+    """Print the version."""
+    if form is output.Format.JSON:
+        output.document(documents.of_facts(version=__version__))
+    else:
+        output.line(f"netshare {__version__}")

@@ -1,0 +1,97 @@
+"""``status``: every service with its replicas, as the engines and the kernel have them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from netshare.core.model import Endpoint, Replica, Service
+from netshare.core.obstacle import Obstacle, families_served, in_the_way
+from netshare.core.ruleset import Target
+from netshare.errors import NetshareError
+from netshare.netfilter.driver import Observation
+from netshare.operations.control import Agent, AgentControl
+from netshare.operations.detach import existing
+from netshare.operations.traffic import against_kernel, from_kernel, held_by, targets
+from netshare.operations.waiting import silence
+from netshare.reconcile import Host, prepare
+from netshare.store.protocol import Definitions
+
+
+class Connections(Protocol):
+    """The connections that the kernel tracks."""
+
+    def active(self) -> Mapping[Target, int]:
+        """Count those that are open now, by the replica they go to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """A replica, and how many connections it was given and has."""
+
+    replica: Replica
+    connections_total: int
+    connections_active: int
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where it is reached, IPv4 first."""
+        found = {endpoint for endpoints in self.replica.endpoints.values() for endpoint in endpoints}
+        return tuple(sorted(found, key=lambda e: (e.address.version, int(e.address), e.port)))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """A service and its replicas; ``driver`` is the one that serves it."""
+
+    service: Service
+    driver: str
+    replicas: tuple[ReplicaStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How everything stands; ``problems`` name what could not be read, ``obstacles`` what drops traffic."""
+
+    services: tuple[ServiceStatus, ...]
+    problems: tuple[NetshareError, ...]
+    agent: Agent
+    obstacles: tuple[Obstacle, ...] = ()
+
+
+def status(host: Host, agent: AgentControl, connections: Connections, name: str | None = None) -> Status:
+    """Look at every service, or at one.
+
+    Raises:
+        NotFoundError, DefinitionError: the one asked for is not there, or can't be read.
+        NotPermittedError: the kernel may not be asked.
+
+    """
+    definitions = host.store.load()
+    if name is not None:
+        definitions = Definitions((existing(definitions, name),))
+    prepared = prepare(host, definitions)
+    held = held_by(prepared.observation)
+    active = connections.active()
+    judged = {item.service.name: item for item in prepared.services}
+    services: list[ServiceStatus] = []
+    for service in definitions.services:
+        item = judged.get(service.name)
+        replicas = against_kernel(item, held) if item else from_kernel(service, held, silence(service, host))
+        counted = tuple(_counted(replica, prepared.observation.connections, active) for replica in replicas)
+        services.append(ServiceStatus(service, host.driver.name, counted))
+    return Status(tuple(services), prepared.problems, Agent(agent.pid()), _obstacles(host, prepared.observation))
+
+
+def _obstacles(host: Host, observation: Observation) -> tuple[Obstacle, ...]:
+    """Look for what stands between clients and the endpoints that the kernel holds."""
+    served = families_served(observation.ruleset)
+    return in_the_way(host.forwarding.obstacles(), served) if served else ()
+
+
+def _counted(replica: Replica, total: Mapping[Target, int], active: Mapping[Target, int]) -> ReplicaStatus:
+    counted = targets(replica)
+    return ReplicaStatus(
+        replica,
+        sum(total.get(target, 0) for target in counted),
+        sum(active.get(target, 0) for target in counted),
+    )

@@ -1,0 +1,110 @@
+"""The one place that names concrete engines, drivers and directories; every verb gets its host from here.
+
+Imports are inside the functions, so that a verb loads what it uses and no more.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netshare.core import parse
+from netshare.runtime import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from netshare.engine.docker import DockerEngine
+    from netshare.netfilter.conntrack import TrackedConnections
+    from netshare.netfilter.sockets import ListeningSockets
+    from netshare.operations.demo_steps import Step
+    from netshare.reconcile import Host
+    from netshare.runtime.agent import AgentClient
+
+
+def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Host":
+    """Put this machine together; labs name directories of their own, everyone else the environment's."""
+    from netshare.netfilter.bridges import HostLinks
+    from netshare.netfilter.flows import TrackedFlows
+    from netshare.netfilter.forwarding.host import HostForwarding
+    from netshare.netfilter.nftables.driver import NftablesDriver
+    from netshare.reconcile import Host
+    from netshare.runtime.lock import exclusive
+    from netshare.store.directory import DefinitionStore
+
+    parse.driver(os.environ.get("NETSHARE_DRIVER") or "auto")  # there is one so far; another name is an error
+    runtime = runtime_dir or paths.runtime_dir()
+    lock = paths.lock_path(runtime)
+    return Host(
+        store=DefinitionStore(paths.services_dir(state_dir or paths.state_dir())),
+        engines=_engines(),
+        driver=NftablesDriver(),
+        forwarding=HostForwarding(),
+        links=HostLinks(runtime),
+        flows=TrackedFlows(),
+        lock=lambda: exclusive(lock),
+    )
+
+
+def _engines() -> "dict[str, DockerEngine]":
+    from netshare.engine.docker import DockerEngine
+
+    return {"docker": DockerEngine(os.environ.get("DOCKER_HOST"))}
+
+
+def agent_control(runtime_dir: Path | None = None) -> "AgentClient":
+    """Find the agent of this host, if one runs."""
+    from netshare.runtime.agent import AgentClient
+
+    return AgentClient(runtime_dir or paths.runtime_dir())
+
+
+def sockets() -> "ListeningSockets":
+    """Look at the listening sockets of this network namespace."""
+    from netshare.netfilter.sockets import ListeningSockets
+
+    return ListeningSockets()
+
+
+def connections() -> "TrackedConnections":
+    """Look at the connections under way."""
+    from netshare.netfilter.conntrack import TrackedConnections
+
+    return TrackedConnections()
+
+
+def run_agent() -> None:
+    """Be the agent until told to end."""
+    from dataclasses import replace
+
+    from netshare.agent.daemon import run
+    from netshare.netfilter.commits import CommitWatch
+    from netshare.netfilter.memory import RememberingDriver
+    from netshare.netfilter.nftables.driver import NftablesDriver
+    from netshare.netfilter.reservation import PortReservation
+
+    driver = NftablesDriver()
+    own = replace(host(), driver=RememberingDriver(driver))
+    commits = CommitWatch(lambda: (driver.port,))
+    run(own, _engines(), paths.runtime_dir(), PortReservation(sockets()), commits)
+
+
+def demo() -> "Generator[Step, None, None]":
+    """Run the demo, with what `host` is made of, but for its directories and engines: it has none."""
+    import time
+    from dataclasses import replace
+
+    from netshare.netfilter.flows import TrackedFlows
+    from netshare.netfilter.nftables.driver import NftablesDriver
+    from netshare.operations.demo import Adapters, demo
+
+    def adapters(directory: Path) -> Adapters:
+        driver, flows, runtime_dir = NftablesDriver(), TrackedFlows(), directory / "run"
+        lab_host = replace(host(directory / "state", runtime_dir), engines={}, driver=driver, flows=flows)
+
+        def close() -> None:
+            driver.close()
+            flows.close()
+
+        return Adapters(lab_host, agent_control(runtime_dir), sockets(), close)
+
+    return demo(adapters, time)
