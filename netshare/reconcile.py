@@ -7,10 +7,14 @@ that differs between hosts is handed in by a `Host`; nothing here prints, waits 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from netshare.core.diff import Change, diff
 from netshare.core.flows import Expectation, concerns_flows, expect
+from netshare.core.health import Verdicts
+from netshare.core.judging import endpoints_served, judge
+from netshare.core.labelled import Given, Notice, as_held, held_by_labels, labelled
 from netshare.core.links import Link
 from netshare.core.model import Container, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
@@ -18,8 +22,10 @@ from netshare.core.plan import ServiceReplicas, plan
 from netshare.core.ruleset import Ruleset
 from netshare.core.selection import replicas
 from netshare.engine.protocol import Lister
-from netshare.errors import EngineUnreachableError, NetshareError
+from netshare.engine.silence import unanswered
+from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from netshare.netfilter.driver import Driver, Observation
+from netshare.netfilter.rivals import Sockets, rival
 from netshare.store.protocol import Definitions, Store
 
 
@@ -34,6 +40,9 @@ class Forwarding(Protocol):
 
     def obstacles(self) -> Sequence[Obstacle]:
         """Look for what stands in the way, and change nothing."""
+
+    def missing(self) -> Sequence[str]:
+        """Name the places where a rule of netshare's should stand and does not; change nothing."""
 
 
 class Links(Protocol):
@@ -58,6 +67,13 @@ class Flows(Protocol):
         """
 
 
+class Wellness(Protocol):
+    """What probes have told of replicas."""
+
+    def verdicts(self) -> Verdicts:
+        """Give what is known just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """This machine, by its adapters."""
@@ -68,6 +84,8 @@ class Host:
     forwarding: Forwarding
     links: Links
     flows: Flows
+    sockets: Sockets
+    health: Wellness
     lock: Callable[[], AbstractContextManager[None]]
 
 
@@ -84,7 +102,9 @@ class Prepared:
     """What a reconcile is about to commit, what it knows and does not know, and, when it is over, what it ended.
 
     ``problems`` name what could not be read; the services they concern (``kept``) stay as the kernel has them.
-    ``obstacles`` are what others' firewalls drop all the same.
+    ``obstacles`` are what others' firewalls drop all the same; ``silent`` are the engines to blame for what is kept.
+    ``labelled`` are the services that labels make, kept ones as the kernel has them; ``notices`` are what else labels
+    ask for.
     """
 
     services: tuple[ServiceReplicas, ...]
@@ -96,6 +116,9 @@ class Prepared:
     change: Change
     cleaned: Cleaned = Cleaned()
     obstacles: tuple[Obstacle, ...] = ()
+    silent: frozenset[str] = frozenset()
+    labelled: tuple[Service, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
@@ -119,19 +142,55 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
 def prepare(host: Host, definitions: Definitions) -> Prepared:
     """Do all of a reconcile but the change itself."""
     containers, silent = list_containers(host.engines, definitions.services)
-    known, unknown = _split(definitions.services, host.engines, silent)
-    judged = tuple(ServiceReplicas(service, tuple(replicas(service, containers))) for service in known)
-    kept = frozenset(service.name for service in unknown) | definitions.unreadable.keys()
+    known, unknown, to_blame = _split(definitions.services, host.engines, silent)
     observation = host.driver.observe()
     held = observation.ruleset
+    # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
+    unheard = unanswered(host.engines, silent)
+    frozen = held_by_labels(held) if unheard else frozenset()
+    kept = frozenset(service.name for service in unknown) | frozen | definitions.unreadable.keys()
+    made = labelled(
+        containers,
+        Given(
+            attached={service.name: service for service in definitions.services},
+            unreadable=definitions.unreadable.keys(),
+            weights={service.name: service.weights for service in definitions.adjusted},
+            held=held,
+            kept=kept,
+            rival=partial(rival, containers=containers, sockets=host.sockets),
+        ),
+    )
+    judged = _judge((*known, *made.services), containers, host.health, held)
     links = host.links.list()
     wanted = plan(judged, links=links, keep=kept, held=held)
     used = tuple(link for link in links if link.network in wanted.hairpins)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
     rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
-    problems = (*definitions.unreadable.values(), *(silent.values() if unknown else ()))
-    change = diff(held, wanted, rebuild=rebuild)
-    return Prepared(judged, kept, problems, used, tuple(containers), observation, change)
+    to_blame |= unheard if frozen else {}
+    return Prepared(
+        services=judged,
+        kept=kept,
+        problems=(*definitions.unreadable.values(), *to_blame.values()),
+        links=used,
+        containers=tuple(containers),
+        observation=observation,
+        change=diff(held, wanted, rebuild=rebuild),
+        silent=frozenset(to_blame),
+        labelled=(*made.services, *(as_held(owner, held) for owner in sorted(frozen))),
+        notices=made.notices,
+    )
+
+
+def _judge(
+    services: Sequence[Service], containers: Sequence[Container], health: Wellness, held: Ruleset
+) -> tuple[ServiceReplicas, ...]:
+    """Judge which replicas may be given new connections: by what their engine says of them, then by their health."""
+    is_probed = any(service.health.is_probed for service in services)
+    verdicts, serving = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
+    return tuple(
+        ServiceReplicas(one, judge(one, replicas(one, containers), verdicts, serving.get(one.owner, frozenset())))
+        for one in services
+    )
 
 
 def clean(host: Host, prepared: Prepared, *, thorough: bool) -> Cleaned:
@@ -150,15 +209,24 @@ def list_containers(
     engines: Mapping[str, Lister],
     services: Iterable[Service],
 ) -> tuple[list[Container], dict[str, EngineUnreachableError]]:
-    """List the containers of every engine some service needs, and the engines that do not answer."""
+    """List the containers of every engine, as labels alone attach one, and name the engines that do not answer.
+
+    Raises:
+        NotPermittedError: an engine that some service needs may not be asked.
+
+    """
     needed = {name for service in services for name in engines_of(service, engines)}
     containers: list[Container] = []
     silent: dict[str, EngineUnreachableError] = {}
-    for name in sorted(needed):
+    for name in sorted(engines):
         try:
             containers += engines[name].containers()
         except EngineUnreachableError as error:
             silent[name] = error
+        except NotPermittedError as error:
+            if name in needed:
+                raise
+            silent[name] = EngineUnreachableError(error.message, hint=error.hint)
     return containers, silent
 
 
@@ -173,11 +241,13 @@ def _split(
     services: Iterable[Service],
     engines: Mapping[str, Lister],
     silent: Mapping[str, EngineUnreachableError],
-) -> tuple[list[Service], list[Service]]:
-    """Tell the services whose replicas are known from those with an engine that does not answer."""
+) -> tuple[list[Service], list[Service], dict[str, EngineUnreachableError]]:
+    """Tell the services whose replicas are known from those that are not, and name the engines whose silence it is."""
     known: list[Service] = []
     unknown: list[Service] = []
+    to_blame: dict[str, EngineUnreachableError] = {}
     for service in services:
-        is_silent = any(name in silent for name in engines_of(service, engines))
-        (unknown if is_silent else known).append(service)
-    return known, unknown
+        silences = unanswered(engines_of(service, engines), silent)
+        to_blame |= silences
+        (unknown if silences else known).append(service)
+    return known, unknown, to_blame

@@ -13,8 +13,9 @@ from netshare.runtime import paths
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from netshare.engine.docker import DockerEngine
+    from netshare.engine.protocol import Engine
     from netshare.netfilter.conntrack import TrackedConnections
+    from netshare.netfilter.examination import KernelExamination
     from netshare.netfilter.sockets import ListeningSockets
     from netshare.operations.demo_steps import Step
     from netshare.reconcile import Host
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Host":
     """Put this machine together; labs name directories of their own, everyone else the environment's."""
+    from netshare.health.board import HealthBoard
+    from netshare.health.known import KnownHealth
     from netshare.netfilter.bridges import HostLinks
     from netshare.netfilter.flows import TrackedFlows
     from netshare.netfilter.forwarding.host import HostForwarding
@@ -41,14 +44,20 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
         forwarding=HostForwarding(),
         links=HostLinks(runtime),
         flows=TrackedFlows(),
+        sockets=sockets(),
+        health=KnownHealth(HealthBoard(paths.health_path(runtime)), agent_control(runtime)),
         lock=lambda: exclusive(lock),
     )
 
 
-def _engines() -> "dict[str, DockerEngine]":
+def _engines() -> "dict[str, Engine]":
     from netshare.engine.docker import DockerEngine
+    from netshare.engine.podman import PodmanEngine
 
-    return {"docker": DockerEngine(os.environ.get("DOCKER_HOST"))}
+    return {
+        "docker": DockerEngine(os.environ.get("DOCKER_HOST")),
+        "podman": PodmanEngine(os.environ.get("CONTAINER_HOST")),
+    }
 
 
 def agent_control(runtime_dir: Path | None = None) -> "AgentClient":
@@ -70,6 +79,14 @@ def connections() -> "TrackedConnections":
     from netshare.netfilter.conntrack import TrackedConnections
 
     return TrackedConnections()
+
+
+def examination() -> "KernelExamination":
+    """Look at the kernel, besides rules."""
+    from netshare.netfilter.examination import KernelExamination
+    from netshare.netfilter.nftables.driver import NftablesDriver
+
+    return KernelExamination(NftablesDriver())
 
 
 def run_agent() -> None:

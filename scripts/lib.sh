@@ -10,7 +10,7 @@ is_root() { [[ $EUID -eq 0 ]]; }
 
 # --- Debian's packages ------------------------------------------------------------------------------------------------
 
-# missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path) is not to be found, one a line. By
+# missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path, * allowed) is not to be found, one a line. By
 # program, not by package: a machine with Docker's own docker-ce must not be given docker.io on top. static:PROGRAM must
 # be one that needs no library: it runs in an image of its own.
 missing_packages() {
@@ -18,34 +18,48 @@ missing_packages() {
     for pair in "$@"; do
         what=${pair%:*}
         case $what in
-            /*) [[ -e $what ]] ;;
+            /*) compgen -G "$what" >/dev/null ;;
             static:*) what=$(command -v "${what#*:}") && ! ldd "$what" >/dev/null 2>&1 ;;
             *) command -v "$what" >/dev/null ;;
         esac || echo "${pair##*:}"
     done
 }
 
-# install_packages PACKAGE... — as root. No service is started: policy-rc.d tells Debian's maintainer scripts so.
+# install_packages PACKAGE... — as root. Of what they bring, no service is started (policy-rc.d tells Debian's maintainer
+# scripts so) and none is left to start at the next boot: a test run is no wish for a web server or a firewall. What can't
+# be installed is said, and what needs it can't be tested.
 install_packages() {
     command -v apt-get >/dev/null || die "no apt-get here; install these yourself: $*"
     say "installing Debian packages: $*"
-    local policy=/usr/sbin/policy-rc.d status=0
+    local policy=/usr/sbin/policy-rc.d package before
+    before=$(enabled_units)
     if [[ ! -e $policy ]]; then
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod 755 $policy
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
     fi
-    # Package lists that are absent or old fail the first try; only then are they fetched.
-    apt_install "$@" || { apt-get -q update >&2 && apt_install "$@"; } || status=$?
+    # Package lists that are absent or old fail the first try; only then are they fetched. One by one in the end: a
+    # distribution may lack one of them.
+    if ! apt_install "$@" && ! { apt-get -q update >&2 && apt_install "$@"; }; then
+        for package in "$@"; do
+            apt_install "$package" || say "could not install $package"
+        done
+    fi
     if [[ -n $(trap -p EXIT) ]]; then
         rm -f $policy
         trap - EXIT
     fi
-    return $status
+    comm -13 <(echo "$before") <(enabled_units) | xargs --no-run-if-empty systemctl --root=/ --quiet disable
 }
 
 apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" </dev/null >&2
+}
+
+# What systemd will start at boot, sorted; nothing where there is no systemd.
+enabled_units() {
+    command -v systemctl >/dev/null || return 0
+    systemctl --root=/ list-unit-files --state=enabled --no-legend --plain | awk '{print $1}' | sort
 }
 
 # --- Python -----------------------------------------------------------------------------------------------------------
@@ -90,7 +104,7 @@ make_venv() {
         say "making the virtual environment $venv with $("$python" -V)"
         mkdir -p "$(dirname "$venv")"
         "$python" -m venv --clear "$venv"
-        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c "$root/constraints.txt" -e "$root[dev]"
+        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c "$root/constraints.txt" -e "${root}[app,dev]"
         echo "$stamp" >"$venv/netshare-stamp"
     fi
     # A source tree that another user owns is only read.

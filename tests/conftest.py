@@ -1,5 +1,6 @@
 """For all tests: what each marker needs of the machine, and nothing skipped unseen."""
 
+import resource
 from collections import Counter
 from collections.abc import Generator
 from typing import TypeVar
@@ -11,6 +12,11 @@ from tests import prerequisites
 from tests.prerequisites import in_ci, require
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+# A lab's hosts, clients and replicas are one process, and have its descriptors only; a shell gives it 1,024 of the many
+# thousand that it may have.
+_, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536), _hard))
 
 # Time is no verdict on a busy machine; and in CI a run's examples are every run's examples.
 settings.register_profile("netshare", deadline=None, derandomize=in_ci())

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# Where programs are that PATH leads past: an ordinary user's, or any (what Debian keeps to Podman and to a PostgreSQL).
+_BEYOND_PATH = ("/usr/sbin", "/sbin", "/usr/lib/podman", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
+
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
 
@@ -49,8 +52,8 @@ def network_namespaces() -> str | None:
 
 
 def program(name: str) -> str | None:
-    """Check for a program, also where an ordinary user's PATH does not lead."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    """Check for a program, also where PATH does not lead."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_BEYOND_PATH))
     return None if shutil.which(name, path=path) else f"needs the program {name}"
 
 

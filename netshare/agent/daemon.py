@@ -14,11 +14,15 @@ from types import FrameType
 from netshare.agent.inbox import Hint, Inbox
 from netshare.agent.loop import Loop, Reservation
 from netshare.agent.monitor import Commits, KernelMonitor
+from netshare.agent.probing import Prober
 from netshare.agent.server import ControlServer
 from netshare.agent.watch import WatchedEngine
 from netshare.engine.protocol import Engine
+from netshare.health.board import HealthBoard
+from netshare.health.probing import probe
 from netshare.reconcile import Host
 from netshare.runtime.agent import claim
+from netshare.runtime.paths import health_path
 
 _log = logging.getLogger(__name__)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -38,12 +42,16 @@ def run(host: Host, engines: Mapping[str, Engine], directory: Path, reservation:
     with claim(directory), _signals(inbox), closing(reservation):
         _allow_descriptors()
         server = ControlServer(directory, inbox)
-        threads = _start(inbox, [server.serve, monitor.follow, *(engine.follow for engine in watched.values())])
+        prober = Prober(probe, inbox.put, HealthBoard(health_path(directory)))
+        threads = _start(
+            inbox, [server.serve, monitor.follow, prober.follow, *(engine.follow for engine in watched.values())]
+        )
         _log.info("start driver=%s engines=%s", host.driver.name, ",".join(watched))
         try:
-            Loop(replace(host, engines=watched), inbox, reservation=reservation).run()
+            Loop(replace(host, engines=watched, health=prober), inbox, reservation=reservation, probing=prober).run()
         finally:
             server.close()
+            prober.close()
             monitor.close()
             for engine in watched.values():
                 engine.close()

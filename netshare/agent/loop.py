@@ -6,15 +6,20 @@ seconds when something failed, and in any case every ``most`` seconds.
 
 import logging
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from netshare.agent.inbox import Hint, Inbox
+from netshare.core.judging import is_failing_open
 from netshare.core.obstacle import Obstacle
+from netshare.core.plan import ServiceReplicas
 from netshare.core.ruleset import Match
 from netshare.errors import NetshareError
 from netshare.reconcile import Host, Prepared, reconcile
+
+if TYPE_CHECKING:
+    from netshare.core.labelled import Notice
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +43,13 @@ class Reservation(Protocol):
         """Let go of all of them."""
 
 
+class Probing(Protocol):
+    """Probes of replicas that go on between reconciles."""
+
+    def watch(self, services: Iterable[ServiceReplicas], kept: Set[str]) -> None:
+        """Probe the replicas of these, and go on with those of ``kept`` services."""
+
+
 class Loop:
     """Reconciles for ever, in the thread that runs it."""
 
@@ -48,6 +60,7 @@ class Loop:
         pace: Pace | None = None,
         clock: Callable[[], int] = time.time_ns,
         reservation: Reservation | None = None,
+        probing: Probing | None = None,
     ) -> None:
         """``clock`` tells the time in nanoseconds since 1970, as the engines' events do."""
         self._host = host
@@ -55,8 +68,11 @@ class Loop:
         self._pace = pace or Pace()
         self._clock = clock
         self._reservation = reservation
+        self._probing = probing
         self._problems: tuple[str, ...] = ()
+        self._notices: frozenset[Notice] = frozenset()
         self._obstacles: tuple[Obstacle, ...] = ()
+        self._failing_open: frozenset[str] = frozenset()
         self._kept: frozenset[str] = frozenset()
         self._is_thorough = True  # what was done before, by others or not to the end, is not trusted
 
@@ -87,10 +103,22 @@ class Loop:
         self._kept = prepared.kept
         if self._reservation is not None:
             self._reservation.reserve(prepared.change.after.dispatches.keys())
+        if self._probing is not None:
+            self._probing.watch(prepared.services, prepared.kept)
+        self._report_health(prepared.services)
         self._report_obstacles(prepared.obstacles)
         self._report(prepared, cause, hints, time.perf_counter() - started)
         _resolve(hints, None)
         return problem is None
+
+    def _report_health(self, services: Iterable[ServiceReplicas]) -> None:
+        """Tell of services that came to give connections to unhealthy replicas for want of others, and no longer do."""
+        failing_open = frozenset(item.service.name for item in services if any(map(is_failing_open, item.replicas)))
+        for name in sorted(failing_open - self._failing_open):
+            _log.warning("judge service=%s fail_open=yes reason='no replica is healthy'", name)
+        for name in sorted(self._failing_open - failing_open):
+            _log.info("judge service=%s fail_open=no", name)
+        self._failing_open = failing_open
 
     def _report_obstacles(self, obstacles: tuple[Obstacle, ...]) -> None:
         """Tell of what came into the way, and of what is gone from it."""
@@ -107,6 +135,11 @@ class Loop:
         for problem in problems:
             if problem not in self._problems:
                 _log.warning("observe problem=%r kept=%s", problem, ",".join(sorted(prepared.kept)))
+        for notice in prepared.notices:
+            if notice not in self._notices:
+                about = notice.container, notice.engine, notice.service
+                _log.warning("labels container=%r engine=%s service=%r reason=%r", *about, notice.reason)
+        self._notices = frozenset(prepared.notices)
         left = prepared.cleaned.problem
         if left is not None and left.message not in self._problems:
             _log.warning("clean problem=%r hint=%r", left.message, left.hint)

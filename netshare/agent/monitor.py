@@ -1,7 +1,7 @@
 """Others' changes to the kernel's firewall, as hints: what they took away of netshare's is put back at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from netshare.agent.inbox import Hint
@@ -18,9 +18,9 @@ class Commits(Protocol):
 
 
 class KernelMonitor:
-    """Tells of every commit by others; of a burst (a firewall's reload takes hundreds) now and then, and at its end.
+    """Tells of a commit by others at once, and of what follows it when that is over, or every ``most`` seconds.
 
-    ``settle`` is how long, in seconds, nothing must happen for a burst to be over, ``most`` how long one is waited for.
+    A firewall's reload takes hundreds of commits; one is over when ``settle`` seconds have passed without another.
     """
 
     def __init__(
@@ -34,16 +34,21 @@ class KernelMonitor:
     def follow(self) -> None:
         """Follow the commits until `close`."""
         while (author := self._commits.next()) is not None:
-            self._tell(Hint(f"firewall changed by {self._burst(author)}"))
+            self._tell_of([author])
+            while followers := self._gather():
+                self._tell_of(followers)
 
     def close(self) -> None:
         """End `follow`."""
         self._commits.close()
 
-    def _burst(self, first: str) -> str:
-        """Wait for a burst to pass; names who took part."""
-        authors = {first: None}
+    def _tell_of(self, authors: Iterable[str]) -> None:
+        self._tell(Hint(f"firewall changed by {' and '.join(dict.fromkeys(authors))}"))
+
+    def _gather(self) -> list[str]:
+        """Gather the commits that come one behind the other; none where it stays quiet."""
+        authors: list[str] = []
         end = time.monotonic() + self._most
         while time.monotonic() < end and (author := self._commits.next(self._settle)) is not None:
-            authors[author] = None
-        return " and ".join(authors)
+            authors.append(author)
+        return authors

@@ -12,6 +12,7 @@ from netshare.errors import EngineUnreachableError, NetshareError
 
 _log = logging.getLogger(__name__)
 _SHORT_ID = 12
+_REACHABLE, _UNREACHABLE, _ABSENT = "reachable", "unreachable", "absent"
 
 
 class WatchedEngine:
@@ -22,6 +23,9 @@ class WatchedEngine:
 
     After a change it lists at once and, when all has been quiet for a moment, once more: Docker tells of some changes
     (pause and unpause: moby daemon/pause.go) before its own listing shows them.
+
+    Where the engine does not answer, its last listing stands in, with the marks of those that left: its replicas stay
+    as they are, and those of another engine behind the same services are followed all the same.
     """
 
     def __init__(
@@ -38,10 +42,9 @@ class WatchedEngine:
         self._look_again = Timer(0, self._settled)
         self._ended = Event()
         self._lock = Lock()
-        self._listing: tuple[Container, ...] = ()
+        self._listing: tuple[Container, ...] | None = None
         self._in_doubt = True
         self._doubts = 0
-        self._is_marked = False
 
     @property
     def name(self) -> str:
@@ -49,44 +52,42 @@ class WatchedEngine:
         return self._engine.name
 
     def containers(self) -> tuple[Container, ...]:
-        """Give the listing at hand, or a new one where there is doubt.
-
-        Docker's own end is announced by that of its containers: where it no longer answers, the listing at hand stands
-        in once, for what is known of those that left.
-        """
+        """Give the listing at hand, or a new one where there is doubt."""
         with self._lock:
-            if not self._in_doubt:
+            if self._listing is not None and not self._in_doubt:
                 return self._listing
             doubts = self._doubts
         try:
             listing = self._engine.containers()
         except EngineUnreachableError:
             with self._lock:
-                if not self._is_marked:
+                if self._listing is None:
                     raise
-                self._is_marked = False
                 return self._listing
         with self._lock:
             if doubts == self._doubts:  # else something changed while it was being listed
-                self._listing, self._in_doubt, self._is_marked = listing, False, False
+                self._listing, self._in_doubt = listing, False
         return listing
 
     def follow(self) -> None:
         """Follow the engine's events until `close`; a stream that breaks is opened again."""
-        complained = False
+        said = _REACHABLE
         while not self._ended.is_set():
             try:
                 for event in self._engine.events():
-                    if complained:
-                        _log.info("observe engine=%s state=reachable", self.name)
-                    complained = False
+                    if said != _REACHABLE:
+                        said = _REACHABLE
+                        _log.info("observe engine=%s state=%s", self.name, said)
                     self._note(event)
             except NetshareError as error:
                 self._doubt()
-                if not complained and not self._ended.is_set():
-                    complained = True
-                    _log.warning("observe engine=%s state=unreachable reason=%r", self.name, error.message)
-                    self._tell(Hint(f"{self.name} unreachable"))
+                is_absent = isinstance(error, EngineUnreachableError) and error.absent
+                state = _ABSENT if is_absent else _UNREACHABLE
+                if state != said and not self._ended.is_set():
+                    said = state
+                    level = logging.INFO if is_absent else logging.WARNING
+                    _log.log(level, "observe engine=%s state=%s reason=%r", self.name, said, error.message)
+                    self._tell(Hint(f"{self.name} {said}"))
                 self._ended.wait(self._retry)
 
     def close(self) -> None:
@@ -114,8 +115,8 @@ class WatchedEngine:
 
     def _mark_leaving(self, identity: str) -> None:
         with self._lock:
-            self._listing = tuple(replace(c, leaving=True) if c.id == identity else c for c in self._listing)
-            self._is_marked = True
+            if self._listing is not None:
+                self._listing = tuple(replace(c, leaving=True) if c.id == identity else c for c in self._listing)
             # A listing under way may have been answered before the signal.
             self._doubts += 1
 

@@ -12,12 +12,14 @@ from netshare.cli.agent import agent
 from netshare.cli.attach import attach
 from netshare.cli.demo import demo
 from netshare.cli.detach import detach
+from netshare.cli.doctor import doctor
 from netshare.cli.listing import list_
 from netshare.cli.reset import reset
 from netshare.cli.rules import rules
 from netshare.cli.status import status
 from netshare.cli.sync import sync
 from netshare.cli.version import version
+from netshare.cli.weight import weight
 from netshare.errors import NetshareError, UsageError
 
 _INTERRUPTED = 130
@@ -32,9 +34,11 @@ app.command()(attach)
 app.command()(detach)
 app.command("list")(list_)
 app.command()(status)
+app.command()(weight)
 app.command()(sync)
 app.command()(agent)
 app.command()(rules)
+app.command()(doctor)
 app.command()(reset)
 app.command()(demo)
 app.command()(version)

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from netshare.cli import documents, output
+from netshare.cli import advice, documents, output
 from netshare.cli.options import Name, Output
-from netshare.core import parse
+from netshare.core import checks, parse
 from netshare.core.model import ReplicaState
 from netshare.operations import attach as operation
 from netshare.operations.attach import Attached
+from netshare.operations.health_request import HealthRequest
 from netshare.operations.request import AttachRequest
 from netshare.operations.status import status
 from netshare.runtime.capabilities import require_net_admin
@@ -39,13 +40,46 @@ def attach(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(metavar="ENGINE", help="docker or static. Default: whichever answers."),
+        typer.Option(metavar="ENGINE", help="docker, podman or static. Default: whichever answers."),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(metavar="IP[:PORT]", help="A static replica, no engine needed (repeatable)."),
     ] = None,
-    strategy: Annotated[str | None, typer.Option(metavar="STRATEGY", help="random (the default).")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="STRATEGY", help="random (the default), round-robin, or source-hash: by client address."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REPLICA=W", help="A replica's share, 0 to 256 (repeatable). Default: its label, else 1."),
+    ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECK",
+            help="none, engine (its HEALTHCHECK, the default), tcp[:PORT] or http:[PORT]/PATH (2xx and 3xx are well).",
+        ),
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How often the agent probes each replica, by tcp or http: 2s.")
+    ] = None,
+    health_timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long a probe waits for its answer: 1s.")
+    ] = None,
+    rise: Annotated[
+        str | None, typer.Option(metavar="N", help="Successes in a row that make a replica healthy again: 2.")
+    ] = None,
+    fall: Annotated[
+        str | None, typer.Option(metavar="N", help="Failures in a row that make a replica unhealthy: 3.")
+    ] = None,
+    health_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="The Host header of http probes. Default: the service's name.")
+    ] = None,
+    fail: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="With no healthy replica: open (the default) serves all, closed refuses."),
+    ] = None,
     driver: Annotated[
         str | None,
         typer.Option(metavar="DRIVER", help="auto (the default) or nftables."),
@@ -79,6 +113,16 @@ def attach(
         endpoints=tuple(map(parse.endpoint, endpoint or ())),
         strategy=None if strategy is None else parse.strategy(strategy),
         driver=None if driver is None else parse.driver(driver),
+        weights=tuple(map(parse.replica_weight, weight or ())),
+        health=HealthRequest(
+            check=None if health is None else checks.kind_of_check(health),
+            interval=None if interval is None else checks.interval(interval),
+            timeout=None if health_timeout is None else checks.timeout(health_timeout),
+            rise=None if rise is None else checks.in_a_row(rise),
+            fall=None if fall is None else checks.in_a_row(fall),
+            host=None if health_host is None else checks.host(health_host),
+            fail=None if fail is None else checks.fail_mode(fail),
+        ),
         force=force,
         wait=wait,
         timeout=parse.duration(timeout),
@@ -107,8 +151,9 @@ def _run(request: AttachRequest, form: output.Format, *, is_dry: bool) -> None:
         output.document(documents.of_attached(attached, now))
     else:
         output.line(_summary(attached))
-    if not attached.agent.is_running and not attached.service.is_static:
-        output.note("no agent runs: replicas that come and go are followed only while `netshare agent` runs")
+    if not attached.agent.is_running:
+        for note in advice.without_agent([attached.service]):
+            output.note(note)
 
 
 def _summary(attached: Attached) -> str:

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
+from netshare.core import checks
+from netshare.core.judging import is_failing_open
+from netshare.core.labelled import Notice
 from netshare.core.model import Listener, Service
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetshareError
 from netshare.operations.attach import Attached
 from netshare.operations.control import Agent
 from netshare.operations.detach import Detached
+from netshare.operations.doctor import Diagnosis
 from netshare.operations.listing import Listing
 from netshare.operations.status import ReplicaStatus, ServiceStatus, Status
+from netshare.operations.weight import Weighed
 
 Document = dict[str, object]
 
@@ -24,13 +29,24 @@ def of_error(error: NetshareError) -> Document:
 def of_listing(listing: Listing, driver: str) -> Document:
     """Describe the definitions."""
     services = [_service(service, driver) for service in listing.services]
-    return _services(listing.agent, services, listing.problems)
+    return _services(listing.agent, services, listing.problems) | {
+        "notices": [*map(_notice, listing.notices), *({"message": remark} for remark in listing.remarks)]
+    }
 
 
 def of_status(status: Status) -> Document:
     """Describe services and their replicas."""
     document = _services(status.agent, [_with_replicas(item) for item in status.services], status.problems)
-    return document | {"obstacles": [_obstacle(each) for each in status.obstacles]}
+    return document | {
+        "obstacles": [_obstacle(each) for each in status.obstacles],
+        "notices": [_notice(each) for each in status.notices],
+    }
+
+
+def of_diagnosis(diagnosis: Diagnosis) -> Document:
+    """Describe every check."""
+    checks = [{"about": c.about, "verdict": c.verdict, "seen": c.seen, "mend": c.mend} for c in diagnosis.checks]
+    return {"schema": SCHEMA, "ok": diagnosis.is_well, "checks": checks}
 
 
 def of_attached(attached: Attached, status: Status) -> Document:
@@ -45,6 +61,18 @@ def of_detached(detached: Detached) -> Document:
         "name": detached.name,
         "removed": [_listener(listener) for listener in detached.removed],
         "listeners": [_listener(listener) for listener in detached.left],
+    }
+
+
+def of_weighed(weighed: Weighed) -> Document:
+    """Describe the weights of a service's replicas after a change."""
+    return {
+        "schema": SCHEMA,
+        "name": weighed.service,
+        "replica": weighed.replica,
+        "weight": weighed.weight,
+        "weights": dict(weighed.shares),
+        "changed": weighed.changed,
     }
 
 
@@ -70,13 +98,18 @@ def _service(service: Service, driver: str) -> Document:
         "name": service.name,
         "strategy": service.strategy.value,
         "driver": driver,
-        "source": service.source,
+        "source": service.source.value,
+        "health": checks.words(service.health),
+        "fail": service.fail.value,
         "listeners": [_listener(listener) for listener in service.listeners],
     }
 
 
 def _with_replicas(item: ServiceStatus) -> Document:
-    return _service(item.service, item.driver) | {"replicas": [_replica(replica) for replica in item.replicas]}
+    return _service(item.service, item.driver) | {
+        "failing_open": any(is_failing_open(each.replica) for each in item.replicas),
+        "replicas": [_replica(replica) for replica in item.replicas],
+    }
 
 
 def _listener(listener: Listener) -> Document:
@@ -111,6 +144,15 @@ def _obstacle(obstacle: Obstacle) -> Document:
         "message": obstacle.message,
         "hint": obstacle.mend,
         "certain": obstacle.certain,
+    }
+
+
+def _notice(notice: Notice) -> Document:
+    return {
+        "container": notice.container,
+        "engine": notice.engine,
+        "service": notice.service,
+        "message": notice.reason,
     }
 
 

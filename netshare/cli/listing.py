@@ -3,7 +3,7 @@
 from netshare.cli import documents, output
 from netshare.cli.options import Output
 from netshare.cli.problems import finish
-from netshare.core.model import Service
+from netshare.core.model import Service, Source
 from netshare.operations.listing import list_services
 
 
@@ -12,13 +12,16 @@ def list_(form: Output = output.Format.TABLE) -> None:
     from netshare import wiring
 
     host = wiring.host()
-    listing = list_services(host.store, wiring.agent_control())
+    listing = list_services(host, wiring.agent_control())
     if form is output.Format.JSON:
         output.document(documents.of_listing(listing, host.driver.name))
     elif listing.services:
         output.table(("SERVICE", "LISTENERS", "REPLICAS FROM", "STRATEGY"), [_row(s) for s in listing.services])
     elif not listing.problems:
         output.note("nothing is attached; `netshare attach NAME PORT` attaches a service")
+    if form is not output.Format.JSON:
+        for message in (*listing.notices, *listing.remarks):
+            output.note(str(message))
     finish(listing.problems)
 
 
@@ -29,5 +32,5 @@ def _row(service: Service) -> tuple[str, str, str, str]:
 def _source(service: Service) -> str:
     if service.is_static:
         return ", ".join(map(str, service.endpoints))
-    where = f"{service.engine or 'any engine'}"
+    where = "labels" if service.source is Source.LABELS else service.engine or "any engine"
     return f"{where}, {' '.join(f'{key}={value}' for key, value in service.select)}" if service.select else where

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from netshare.cli import documents, output
+from netshare.cli import advice, documents, output
 from netshare.cli.options import Output
 from netshare.cli.problems import finish
 from netshare.core import parse
@@ -13,7 +13,7 @@ from netshare.operations import status as operation
 from netshare.operations.status import ServiceStatus
 from netshare.runtime.capabilities import require_net_admin
 
-_COLUMNS = ("SERVICE", "LISTENERS", "REPLICA", "ENDPOINT", "STATE", "TOTAL", "ACTIVE", "REASON")
+_COLUMNS = ("SERVICE", "LISTENERS", "REPLICA", "ENDPOINT", "STATE", "WEIGHT", "TOTAL", "ACTIVE", "REASON")
 
 
 def status(
@@ -35,18 +35,19 @@ def status(
         output.table(_COLUMNS, [row for item in found.services for row in _rows(item)])
     elif not found.problems:
         output.note("nothing is attached; `netshare attach NAME PORT` attaches a service")
-    if form is not output.Format.JSON and found.services and not found.agent.is_running:
-        output.note("no agent runs: replicas that come and go are followed only while `netshare agent` runs")
+    if form is not output.Format.JSON and not found.agent.is_running:
+        for note in advice.without_agent(item.service for item in found.services):
+            output.note(note)
     if form is not output.Format.JSON:
-        for obstacle in found.obstacles:
-            output.note(str(obstacle))
+        for message in (*found.obstacles, *found.notices):
+            output.note(str(message))
     finish(found.problems)
 
 
 def _rows(item: ServiceStatus) -> Iterator[tuple[str, ...]]:
     service, listeners = item.service.name, ", ".join(map(str, item.service.listeners))
     if not item.replicas:
-        yield service, listeners, "-", "-", "-", "-", "-", "no replica: new connections are refused"
+        yield service, listeners, "-", "-", "-", "-", "-", "-", "no replica: new connections are refused"
     for found in item.replicas:
         yield (
             service,
@@ -54,6 +55,7 @@ def _rows(item: ServiceStatus) -> Iterator[tuple[str, ...]]:
             found.replica.name,
             ", ".join(map(str, found.endpoints)) or "-",
             found.replica.state.value,
+            str(found.replica.weight),
             str(found.connections_total),
             str(found.connections_active),
             found.replica.reason or "",

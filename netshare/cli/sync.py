@@ -19,6 +19,8 @@ def sync(form: Output = output.Format.TABLE) -> None:
         output.document(documents.of_status(found))
     else:
         output.line(_summary(found))
+        for notice in found.notices:
+            output.note(str(notice))
     finish(found.problems)
 
 

@@ -5,7 +5,7 @@ so that is what lets connections drain; but a client that sends UDP from one por
 and would stay with a dead replica, or with the host itself, for ever. Two rules:
 
 * datagrams, and SCTP associations that are not established (their clients try again from the same port), may only go
-  where their listener's service has a replica now;
+  where their listener's service has a replica now: a ready or a draining one, or, while none is ready, any;
 * connections are left alone until their replica is gone for good: neither ``detach`` nor another list of endpoints
   cuts one.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from netshare.core.diff import Change
-from netshare.core.model import Container, Endpoint, Family, IPAddress, Protocol, ReplicaState
+from netshare.core.model import Container, Endpoint, Family, IPAddress, Listener, Protocol, ReplicaState
 from netshare.core.plan import ServiceReplicas, families_of, targets_of
 from netshare.core.ruleset import Match, Target
 from netshare.core.selection import LIVE
@@ -56,7 +56,7 @@ class Flow:
 class Expectation:
     """What flows may go on, by what a reconcile found out.
 
-    ``reachable`` has the endpoints of each listener whose service is known just now, draining ones included;
+    ``reachable`` has the endpoints that flows of a listener may go on with, where its service is known just now;
     ``watched`` are those of its listeners whose replicas an engine tells of. ``fresh`` listeners were just added, and
     flows may have passed them by. ``living`` are the addresses of all containers that are not gone.
     """
@@ -163,15 +163,9 @@ def expect(
     watched: dict[Match, bool] = {}
     for item in services:
         for listener in item.service.listeners:
-            endpoints = {
-                endpoint
-                for replica in item.replicas
-                if replica.state is not ReplicaState.GONE
-                for endpoint in replica.endpoints.get(listener, ())
-            }
             for family in families_of(listener):
                 match = Match(family, listener.protocol, listener.port, listener.address)
-                reachable[match] = endpoints
+                reachable[match] = _reachable(item, listener, family)
                 watched[match] = not item.service.is_static
     after = change.after.dispatches
     return Expectation(
@@ -189,6 +183,15 @@ def expect(
         ),
         is_complete=not kept,
     )
+
+
+def _reachable(item: ServiceReplicas, listener: Listener, family: Family) -> Set[Endpoint]:
+    """Find where flows may go on: one that stays with an unhealthy replica has better places only if some is ready."""
+    found: dict[ReplicaState, set[Endpoint]] = {state: set() for state in ReplicaState}
+    for replica in item.replicas:
+        found[replica.state] |= {e for e in replica.endpoints.get(listener, ()) if e.family is family}
+    well = found[ReplicaState.READY] | found[ReplicaState.DRAINING]
+    return well if found[ReplicaState.READY] else well | found[ReplicaState.UNHEALTHY] | found[ReplicaState.STARTING]
 
 
 NOTHING = Expectation(

@@ -12,6 +12,9 @@ from types import MappingProxyType
 
 IPAddress = IPv4Address | IPv6Address
 
+BY_LABELS = " (labels)"
+"""What follows a service's name in the kernel if labels made it. No name has a space."""
+
 
 class Protocol(StrEnum):
     """A transport protocol whose ports can be shared."""
@@ -39,6 +42,54 @@ class Strategy(StrEnum):
     RANDOM = "random"
     ROUND_ROBIN = "round-robin"
     SOURCE_HASH = "source-hash"
+
+
+class CheckKind(StrEnum):
+    """Who finds out whether a replica is well: nobody, its engine (HEALTHCHECK), or netshare by probing it."""
+
+    NONE = "none"
+    ENGINE = "engine"
+    TCP = "tcp"
+    HTTP = "http"
+
+
+class FailMode(StrEnum):
+    """Who is given new connections where no replica is well: all of them, or nobody."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How it is found out whether a replica is well.
+
+    A probe goes to ``port``, or, where there is none, to the endpoint's own. ``path`` and ``host``, the Host header
+    (``None``: the service's name), are for HTTP. ``interval`` and ``timeout`` are seconds. ``fall`` failures in a row
+    make a replica unhealthy, ``rise`` successes in a row make it healthy again.
+    """
+
+    kind: CheckKind = CheckKind.ENGINE
+    port: int | None = None
+    path: str = ""
+    host: str | None = None
+    interval: float = 2.0
+    timeout: float = 1.0
+    rise: int = 2
+    fall: int = 3
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether netshare itself has to look."""
+        return self.kind in (CheckKind.TCP, CheckKind.HTTP)
+
+    def __str__(self) -> str:
+        """``engine``, ``tcp:8081``, ``http:/up``, ``http:8081/up``: without how often and how patiently."""
+        if not self.is_probed:
+            return self.kind.value
+        port = "" if self.port is None else str(self.port)
+        separator = ":" if port or self.path else ""
+        return f"{self.kind}{separator}{port}{self.path}"
 
 
 class ReplicaState(StrEnum):
@@ -108,9 +159,19 @@ class StaticEndpoint:
         return str(self.address) if self.port is None else str(Endpoint(self.address, self.port))
 
 
+class Source(StrEnum):
+    """What made a service: ``attach``, or its containers' labels alone."""
+
+    ATTACH = "attach"
+    LABELS = "labels"
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A name, its listeners, how its replicas are found and how connections are spread over them."""
+    """A name, its listeners, how its replicas are found and how connections are spread over them.
+
+    ``weights`` are those given by hand, by the name of a replica; they go before its own label.
+    """
 
     name: str
     listeners: tuple[Listener, ...]
@@ -120,12 +181,20 @@ class Service:
     engine: str | None = None
     endpoints: tuple[StaticEndpoint, ...] = ()
     driver: str = "auto"
-    source: str = "attach"
+    source: Source = Source.ATTACH
+    weights: tuple[tuple[str, int], ...] = ()
+    health: HealthCheck = HealthCheck()
+    fail: FailMode = FailMode.OPEN
 
     @property
     def is_static(self) -> bool:
         """Whether its replicas are listed in the definition itself."""
         return bool(self.endpoints)
+
+    @property
+    def owner(self) -> str:
+        """What the kernel knows it by: what labels made has to be told from what `attach` did, with no memory."""
+        return f"{self.name}{BY_LABELS}" if self.source is Source.LABELS else self.name
 
 
 class ContainerStatus(StrEnum):
@@ -196,7 +265,8 @@ class Replica:
     """One container or static endpoint of a service, and whether it may be given new connections.
 
     ``endpoints`` holds at most one endpoint a (listener, family); it is empty where none can be reached, and
-    ``reason`` then says why.
+    ``reason`` then says why. ``health`` is what its engine says where that counts. ``offered`` are the endpoints that
+    its health leaves it; ``None``: whatever its state says.
     """
 
     name: str
@@ -206,3 +276,13 @@ class Replica:
     endpoints: Mapping[Listener, tuple[Endpoint, ...]]
     weight: int = 1
     reason: str | None = None
+    health: Health = Health.NONE
+    offered: Mapping[Listener, tuple[Endpoint, ...]] | None = None
+
+    def offers(self, listener: Listener) -> tuple[Endpoint, ...]:
+        """Give the endpoints that may be given a listener's new connections."""
+        if self.state not in (ReplicaState.READY, ReplicaState.UNHEALTHY):
+            return ()
+        if self.offered is not None:
+            return self.offered.get(listener, ())
+        return self.endpoints.get(listener, ()) if self.state is ReplicaState.READY else ()

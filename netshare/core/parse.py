@@ -8,15 +8,14 @@ import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from netshare.core.model import IPAddress, Protocol, StaticEndpoint, Strategy
+from netshare.core.model import IPAddress, Listener, Protocol, StaticEndpoint, Strategy
 from netshare.errors import UsageError
 
 MAX_PORT = 65535
+MAX_WEIGHT = 256
 DRIVERS = ("auto", "nftables")
-ENGINES = ("docker", "static")
+ENGINES = ("docker", "podman", "static")
 _LATER_DRIVERS = ("iptables",)
-_LATER_ENGINES = ("podman",)
-_LATER_STRATEGIES = ("round-robin", "source-hash")
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 _SERVICE_NAME = re.compile(rf"(?:{_NAME}/)?{_NAME}")
@@ -25,6 +24,7 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_DURATION = 86_400.0
 _LONGEST_LABEL = 4096
+_LONGEST_REPLICA_NAME = 255
 _SHOWN = 60
 
 _IPv4_RESERVED = int(IPv4Address("240.0.0.0"))
@@ -66,20 +66,35 @@ def port_and_protocol(word: str) -> tuple[int, Protocol]:
         ) from None
 
 
-def listen_address(word: str) -> IPAddress:
-    """Read an address of the host to listen on."""
+def listener(word: str) -> Listener:
+    """Read ``PORT``, ``PORT/PROTOCOL``, ``IP:PORT`` or ``[IPV6]:PORT/PROTOCOL``: what a label can listen on."""
+    found = re.fullmatch(r"(?:(?:\[([^\[\]]*)\]|([^:\[\]]*)):)?([^:\[\]]*)", word)
+    if found is None:
+        raise UsageError(f"{shown(word)} is not a port", hint="write it as in 80, 53/udp, 10.0.0.1:80 or [fd00::1]:80")
+    port, protocol = port_and_protocol(found.group(3))
+    address = next((part for part in found.groups()[:2] if part is not None), None)
+    return Listener(port, protocol, None if address is None else listen_address(address, "the address"))
+
+
+def listen_address(word: str, option: str = "--listen") -> IPAddress:
+    """Read an address of the host to listen on; ``option`` is what it was given as."""
     address = _address(word, "an address to listen on")
     if address.is_unspecified:
         raise UsageError(
-            f"--listen {address} names no address",
-            hint="leave --listen out: a service listens on every local address, IPv4 and IPv6, by default",
+            f"{option} {address} names no address",
+            hint=f"leave {option} out: a service listens on every local address, IPv4 and IPv6, by default",
         )
     if address.version == 6 and address.is_loopback:  # noqa: PLR2004 (the number is the name)
         raise UsageError(
-            f"--listen {address} can't work: the kernel does not route from ::1",
+            f"{option} {address} can't work: the kernel does not route from ::1",
             hint="listen on 127.0.0.1 instead; clients of 'localhost' fall back to it at once",
         )
-    return _unicast(address, f"--listen {address}")
+    return _unicast(address, f"{option} {address}")
+
+
+def client_address(word: str) -> IPAddress:
+    """Parse the address of an imagined client."""
+    return _unicast(_address(word, "an address that a client could have"), "client")
 
 
 def endpoint(word: str) -> StaticEndpoint:
@@ -122,7 +137,34 @@ def network_name(word: str) -> str:
     """Check the name of an engine's network."""
     if _NETWORK_NAME.fullmatch(word):
         return word
-    raise UsageError(f"{shown(word)} is not a network's name", hint="`docker network ls` lists them")
+    raise UsageError(
+        f"{shown(word)} is not a network's name", hint="`docker network ls` (or `podman network ls`) lists them"
+    )
+
+
+def weight(word: str) -> int:
+    """Read a replica's weight: 0 to 256."""
+    if re.fullmatch(r"[0-9]{1,3}", word) and int(word) <= MAX_WEIGHT:
+        return int(word)
+    raise UsageError(
+        f"{shown(word)} is not a weight",
+        hint=f"write a number from 0 (no new connections) to {MAX_WEIGHT}; a replica has 1 by default",
+    )
+
+
+def replica_weight(word: str) -> tuple[str, int]:
+    """Read ``REPLICA=W``: a replica's name, or the beginning of its id, and its weight."""
+    replica, equals, number = word.rpartition("=")
+    if not equals or not replica:
+        raise UsageError(f"--weight {shown(word)} is not REPLICA=W", hint="write it as in --weight web-1=3")
+    return replica_name(replica), weight(number)
+
+
+def replica_name(word: str) -> str:
+    """Check what names a replica: any text that an engine or a definition could hold."""
+    if word.isprintable() and 0 < len(word) <= _LONGEST_REPLICA_NAME:
+        return word
+    raise UsageError(f"{shown(word)} is not a replica's name", hint="`netshare status` names the replicas")
 
 
 def duration(word: str) -> float:
@@ -136,7 +178,7 @@ def duration(word: str) -> float:
 
 def strategy(word: str) -> Strategy:
     """Read a balancing strategy."""
-    return Strategy(_choice(word, "strategy", tuple(Strategy), _LATER_STRATEGIES))
+    return Strategy(_choice(word, "strategy", tuple(Strategy), ()))
 
 
 def driver(word: str) -> str:
@@ -146,7 +188,7 @@ def driver(word: str) -> str:
 
 def engine(word: str) -> str:
     """Read the name of an engine, or ``static``."""
-    return _choice(word, "engine", ENGINES, _LATER_ENGINES)
+    return _choice(word, "engine", ENGINES, ())
 
 
 def shown(word: str) -> str:

@@ -26,8 +26,8 @@ def plan(
 ) -> Ruleset:
     """Compute what the kernel should hold on a host that is directly on these links.
 
-    ``keep`` names services about which nothing is known just now (their engine is silent, their definition can't be
-    read): what ``held`` has of them stays as it is.
+    ``keep`` names owners of services about which nothing is known just now (their engine is silent, their definition
+    can't be read): what ``held`` has of them stays as it is.
     """
     dispatches: dict[Match, Dispatch] = {}
     targets: set[Target] = set()
@@ -46,16 +46,8 @@ def plan(
 
 def _dispatches(item: ServiceReplicas, listener: Listener) -> Mapping[Match, Dispatch]:
     """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
-    ready = {
-        endpoint: replica.weight
-        for replica in item.replicas
-        if replica.state is ReplicaState.READY
-        for endpoint in replica.endpoints.get(listener, ())
-    }
-    return {
-        Match(family, listener.protocol, listener.port, listener.address): _dispatch(item.service, family, ready)
-        for family in families_of(listener)
-    }
+    ready = {endpoint: replica.weight for replica in item.replicas for endpoint in replica.offers(listener)}
+    return {match: _dispatch(item.service, match.family, ready) for match in matches_of(listener)}
 
 
 def families_of(listener: Listener) -> tuple[Family, ...]:
@@ -63,9 +55,14 @@ def families_of(listener: Listener) -> tuple[Family, ...]:
     return tuple(Family) if listener.address is None else (Family.of(listener.address),)
 
 
+def matches_of(listener: Listener) -> tuple[Match, ...]:
+    """Say what connections to a listener are known by: once a family."""
+    return tuple(Match(family, listener.protocol, listener.port, listener.address) for family in families_of(listener))
+
+
 def _dispatch(service: Service, family: Family, ready: Mapping[Endpoint, int]) -> Dispatch:
     slots = table(service.strategy, {endpoint: ready[endpoint] for endpoint in ready if endpoint.family is family})
-    return Dispatch(service.name, service.strategy if slots else None, slots)
+    return Dispatch(service.owner, service.strategy if slots else None, slots)
 
 
 def targets_of(item: ServiceReplicas, listener: Listener) -> Iterable[Target]:

@@ -4,10 +4,14 @@ Pure: containers as an engine lists them come in, replicas with a state and a re
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
+from netshare.core import labels
+from netshare.core.labels import Labels
 from netshare.core.model import (
     Attachment,
+    CheckKind,
     Container,
     ContainerStatus,
     Endpoint,
@@ -17,12 +21,22 @@ from netshare.core.model import (
     Replica,
     ReplicaState,
     Service,
+    Source,
 )
+from netshare.errors import UsageError
 
-LABEL_SERVICE = "netshare.service"
+LABEL_SERVICE = labels.SERVICE
 COMPOSE_PROJECT = "com.docker.compose.project"
 COMPOSE_SERVICE = "com.docker.compose.service"
 COMPOSE_ONEOFF = "com.docker.compose.oneoff"
+PODMAN_COMPOSE: Mapping[str, str] = MappingProxyType(
+    {
+        COMPOSE_PROJECT: "io.podman.compose.project",
+        COMPOSE_SERVICE: "io.podman.compose.service",
+        COMPOSE_ONEOFF: "io.podman.compose.oneoff",
+    }
+)
+"""What podman-compose calls the same; it sets Docker's as well, in all versions or in some."""
 STATIC_ENGINE = "static"
 
 LIVE = frozenset(
@@ -35,18 +49,27 @@ def select(service: Service, containers: Iterable[Container]) -> list[Container]
     """Pick a service's containers, in order of name.
 
     By ``--select`` where it was given; else, first match wins: the label ``netshare.service``; the Compose service
-    (``PROJECT/NAME`` pins the project); a container called NAME, or NAME, ``-`` or ``_``, and digits.
+    (``PROJECT/NAME`` pins the project); a container called NAME, or NAME, ``-`` or ``_``, and digits. A container that
+    names another service by its label is found by that alone.
     """
     candidates = sorted(
-        (c for c in containers if service.engine in (None, c.engine) and c.labels.get(COMPOSE_ONEOFF) != "True"),
+        (c for c in containers if service.engine in (None, c.engine) and compose(c, COMPOSE_ONEOFF) != "True"),
         key=lambda c: (c.name, c.id),
     )
     if service.select:
         return [c for c in candidates if all(c.labels.get(key) == value for key, value in service.select)]
-    for rule in (_by_label, _by_compose, _by_name):
-        if found := [c for c in candidates if rule(service.name, c)]:
+    if (found := [c for c in candidates if _by_label(service.name, c)]) or service.source is Source.LABELS:
+        return found
+    free = [c for c in candidates if LABEL_SERVICE not in c.labels]
+    for rule in (_by_compose, _by_name):
+        if found := [c for c in free if rule(service.name, c)]:
             return found
     return []
+
+
+def compose(container: Container, label: str) -> str | None:
+    """Read a label of Compose's by Docker's name, else by podman-compose's."""
+    return container.labels.get(label) or container.labels.get(PODMAN_COMPOSE[label])
 
 
 def _by_label(name: str, container: Container) -> bool:
@@ -55,9 +78,9 @@ def _by_label(name: str, container: Container) -> bool:
 
 def _by_compose(name: str, container: Container) -> bool:
     project, _, service = name.rpartition("/")
-    if container.labels.get(COMPOSE_SERVICE) != service:
+    if compose(container, COMPOSE_SERVICE) != service:
         return False
-    return not project or container.labels.get(COMPOSE_PROJECT) == project
+    return not project or compose(container, COMPOSE_PROJECT) == project
 
 
 def _by_name(name: str, container: Container) -> bool:
@@ -66,8 +89,12 @@ def _by_name(name: str, container: Container) -> bool:
 
 def target_ports(listener: Listener, container: Container) -> list[int]:
     """List the ports of a container that a listener could mean; one, unless the container exposes several."""
-    if listener.to is not None:
-        return [listener.to]
+    return _target_ports(listener, container, _said(container)[0])
+
+
+def _target_ports(listener: Listener, container: Container, says: Labels) -> list[int]:
+    if (to := listener.to or says.target(listener)) is not None:
+        return [to]
     exposed = sorted(port for port, protocol in container.exposed if protocol is listener.protocol)
     return exposed or [listener.port]
 
@@ -79,24 +106,36 @@ def replicas(service: Service, containers: Iterable[Container]) -> list[Replica]
     return [_judge(service, container) for container in select(service, containers)]
 
 
+def _said(container: Container) -> tuple[Labels, str | None]:
+    """Read a container's labels; one that has a bad one says nothing, and that is an obstacle."""
+    try:
+        return labels.read(container.labels), None
+    except UsageError as error:
+        return labels.NONE, error.message
+
+
 def _static(service: Service, index: int) -> Replica:
     given = service.endpoints[index]
     endpoints = {
         listener: (Endpoint(given.address, given.port or listener.to or listener.port),)
         for listener in service.listeners
     }
-    return Replica(str(given), str(given), STATIC_ENGINE, ReplicaState.READY, endpoints)
+    weight = dict(service.weights).get(str(given), 1)
+    return Replica(str(given), str(given), STATIC_ENGINE, ReplicaState.READY, endpoints, weight)
 
 
 def _judge(service: Service, container: Container) -> Replica:
-    endpoints, obstacle = _endpoints(service, container)
-    state, reason = _state(container)
+    says, refused = _said(container)
+    endpoints, obstacle = ({}, refused) if refused else _endpoints(service, container, says)
+    health = container.health if service.health.kind is CheckKind.ENGINE else Health.NONE
+    state, reason = _state(container, health)
     if state is ReplicaState.READY and obstacle is not None:
         state, reason = ReplicaState.UNHEALTHY, obstacle
-    return Replica(container.name, container.id, container.engine, state, endpoints, reason=reason)
+    weight = dict(service.weights).get(container.name, 1 if says.weight is None else says.weight)
+    return Replica(container.name, container.id, container.engine, state, endpoints, weight, reason, health)
 
 
-def _state(container: Container) -> tuple[ReplicaState, str | None]:
+def _state(container: Container, health: Health) -> tuple[ReplicaState, str | None]:
     if container.status not in LIVE:
         return ReplicaState.GONE, f"the container is {container.status}"
     if container.leaving:
@@ -105,30 +144,38 @@ def _state(container: Container) -> tuple[ReplicaState, str | None]:
         return ReplicaState.UNHEALTHY, "the container is paused"
     if container.status is not ContainerStatus.RUNNING:
         return ReplicaState.STARTING, f"the container is {container.status}"
-    if container.health is Health.STARTING:
+    if health is Health.STARTING:
         return ReplicaState.STARTING, "its HEALTHCHECK has not passed yet"
-    if container.health is Health.UNHEALTHY:
+    if health is Health.UNHEALTHY:
         return ReplicaState.UNHEALTHY, "its HEALTHCHECK fails"
     return ReplicaState.READY, None
 
 
-def _endpoints(service: Service, container: Container) -> tuple[dict[Listener, tuple[Endpoint, ...]], str | None]:
+def _endpoints(
+    service: Service, container: Container, says: Labels
+) -> tuple[dict[Listener, tuple[Endpoint, ...]], str | None]:
     """Find what of a container each listener can reach, and what stands in the way where it is nothing."""
-    addresses, obstacle = _addresses(service.network, container)
+    by_labels = service.source is Source.LABELS
+    addresses, obstacle = _addresses(
+        service.network or says.network, container, labels.NETWORK if by_labels else "--network NET"
+    )
     if obstacle is not None:
         return {}, obstacle
     endpoints: dict[Listener, tuple[Endpoint, ...]] = {}
     for listener in service.listeners:
-        match target_ports(listener, container):
+        if by_labels and not says.asks_for(listener):
+            continue
+        match _target_ports(listener, container, says):
             case [port]:
                 endpoints[listener] = tuple(Endpoint(address, port) for address in addresses)
             case several:
                 named = ", ".join(map(str, several))
-                return {}, f"it exposes several {listener.protocol} ports ({named}): say which with --to PORT"
-    return endpoints, None
+                way = labels.TO if by_labels else "--to PORT"
+                return {}, f"it exposes several {listener.protocol} ports ({named}): say which with {way}"
+    return endpoints, None if endpoints or not by_labels else "none of the ports its labels ask for is its service's"
 
 
-def _addresses(network: str | None, container: Container) -> tuple[Sequence[IPAddress], str | None]:
+def _addresses(network: str | None, container: Container, way: str) -> tuple[Sequence[IPAddress], str | None]:
     if container.obstacle is not None:
         return (), container.obstacle
     if network is not None:
@@ -140,7 +187,7 @@ def _addresses(network: str | None, container: Container) -> tuple[Sequence[IPAd
         case []:
             return (), _why_none(container)
     named = ", ".join(sorted(a.network for a in reachable))
-    return (), f"it is on several networks ({named}): say which with --network NET"
+    return (), f"it is on several networks ({named}): say which with {way}"
 
 
 def _on(network: str, container: Container) -> tuple[Sequence[IPAddress], str | None]:

@@ -5,7 +5,7 @@ the way its number is drawn: at random, in turn, or by a hash of the client's ad
 """
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from math import gcd
 
 from netshare.core import maglev
@@ -22,7 +22,13 @@ def table(strategy: Strategy, weights: Mapping[Endpoint, int]) -> tuple[Endpoint
     if not weighted:
         return ()
     divisor = reduce(gcd, weighted.values())
-    reduced = {endpoint: weight // divisor for endpoint, weight in weighted.items()}
+    return _filled(strategy, tuple((endpoint, weight // divisor) for endpoint, weight in weighted.items()))
+
+
+@lru_cache(maxsize=256)
+def _filled(strategy: Strategy, weights: tuple[tuple[Endpoint, int], ...]) -> tuple[Endpoint, ...]:
+    """Fill a table; remembered, as every reconcile asks for all of them again and a Maglev table takes 15 ms."""
+    reduced = dict(weights)
     match strategy:
         case Strategy.RANDOM:
             return tuple(endpoint for endpoint, weight in reduced.items() for _ in range(weight))
@@ -42,13 +48,13 @@ def _in_turn(weights: Mapping[Endpoint, int]) -> tuple[Endpoint, ...]:
     The smooth weighted round-robin of nginx: everyone earns their weight each turn, the richest is chosen and pays
     what all have earned together. The first of equals wins, so the order is always the same.
     """
-    total = sum(weights.values())
-    earned = dict.fromkeys(weights, 0)
+    endpoints, shares = list(weights), list(weights.values())
+    total = sum(shares)
+    earned = [0] * len(shares)
     cycle = []
     for _ in range(total):
-        for endpoint, weight in weights.items():
-            earned[endpoint] += weight
-        chosen = max(earned, key=lambda endpoint: earned[endpoint])
+        earned = [each + share for each, share in zip(earned, shares, strict=True)]
+        chosen = earned.index(max(earned))
         earned[chosen] -= total
-        cycle.append(chosen)
+        cycle.append(endpoints[chosen])
     return tuple(cycle)

@@ -6,7 +6,6 @@ import, so it is loaded when an engine is first asked, never by `netshare --help
 Two threads may use one engine: one in `events`, another in `containers`.
 """
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from netshare.core.model import Container
 from netshare.engine import docker_events
-from netshare.engine.answers import mapping, time_ns
+from netshare.engine.answers import mapping
 from netshare.engine.docker_connection import Address
 from netshare.engine.docker_stream import EventStream
 from netshare.engine.protocol import EngineEvent, EventKind
@@ -49,13 +48,16 @@ class CompatibleEngine(ABC):
         """Which events the engine is asked to send."""
 
     @abstractmethod
-    def _meet(self, info: "Answer") -> None:
-        """Look at what a new connection's engine says of itself, ``GET /info``.
+    def _since(self, time_ns: int) -> str:
+        """Write a point in time (nanoseconds since 1970) so that the engine loses nothing of it."""
 
-        Raises:
-            EngineUnreachableError: it is not the engine it was taken for.
+    @abstractmethod
+    def _meet(self, client: "docker.APIClient") -> None:
+        """Learn of the engine at the end of a new connection what its listings do not tell."""
 
-        """
+    @abstractmethod
+    def _now(self, client: "docker.APIClient") -> int:
+        """Tell the time by the engine's own clock, in nanoseconds since 1970: its events are told in that."""
 
     @abstractmethod
     def _list(self, client: "docker.APIClient") -> tuple[Container, ...]:
@@ -85,10 +87,7 @@ class CompatibleEngine(ABC):
         """Hints from now on; a later call goes on after the last event that an earlier one gave."""
         client = self._address.connect()
         try:
-            info = self._info(client)
-            self._meet(info)
-            # The engine's own clock: its events are told in that.
-            self._resume_ns = self._resume_ns or time_ns(info.get("SystemTime")) or time.time_ns()
+            self._resume_ns = self._resume_ns or self._now(client)
             self._catch_up(client)
             yield from self._follow(client)
         except EngineUnreachableError:
@@ -115,7 +114,7 @@ class CompatibleEngine(ABC):
     def _connected(self) -> "docker.APIClient":
         if self._client is None:
             self._client = self._address.connect()
-            self._meet(self._info(self._client))
+            self._meet(self._client)
         return self._client
 
     def _disconnect(self) -> None:
@@ -158,7 +157,7 @@ class CompatibleEngine(ABC):
         Docker answers before it subscribes (moby api/server/router/system, getEvents flushes first), so a stream that
         began only "now" could miss what happens between its answer and the subscription.
         """
-        stream = EventStream(client, self._address, self._resume_ns, self._filters)
+        stream = EventStream(client, self._address, self._since(self._resume_ns), self._filters)
         with self._stream_lock:
             if self._closed:
                 stream.release()

@@ -3,6 +3,7 @@
 What answers mean is `docker_answers`, what events mean `docker_events`; here is what has a memory: who is leaving.
 """
 
+import time
 from signal import SIGTERM
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from netshare.engine.answers import Answer, mapping, time_ns
 from netshare.engine.compatible import CompatibleEngine
 from netshare.engine.docker_connection import Address, Product
 from netshare.engine.protocol import EngineEvent, EventKind
-from netshare.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
     import docker
@@ -41,15 +41,14 @@ class DockerEngine(CompatibleEngine):
         self._leaving_lock = Lock()
         self._leaving: dict[str, int] = {}
 
-    def _meet(self, info: Answer) -> None:
-        # podman-docker links /run/docker.sock to Podman's socket, and many point DOCKER_HOST there.
-        if answers.is_podman(info):
-            raise EngineUnreachableError(
-                f"what answers at {self._address.url} is Podman, not Docker",
-                hint="Podman's containers are found at CONTAINER_HOST, by default unix:///run/podman/podman.sock",
-                absent=True,
-            )
-        self._rootless = answers.is_rootless(info)
+    def _meet(self, client: "docker.APIClient") -> None:
+        self._rootless = answers.is_rootless(self._info(client))
+
+    def _now(self, client: "docker.APIClient") -> int:
+        return time_ns(self._info(client).get("SystemTime")) or time.time_ns()
+
+    def _since(self, time_ns: int) -> str:
+        return docker_events.since(time_ns)
 
     def _list(self, client: "docker.APIClient") -> tuple[Container, ...]:
         with self._address.translated():

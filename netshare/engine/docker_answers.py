@@ -47,11 +47,6 @@ def is_rootless(info: object) -> bool:
     )
 
 
-def is_podman(info: object) -> bool:
-    """Whether ``GET /info`` is Podman's answer: it names the Buildah that it has built in."""
-    return "BuildahVersion" in mapping(info)
-
-
 def networks(answer: object) -> dict[str, Network]:
     """Read ``GET /networks``, by network id."""
     found = (_network(item) for item in items(answer))

@@ -11,8 +11,9 @@ without it: Podman's always do, Docker's with live-restore.
 """
 
 import socket
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -25,17 +26,24 @@ ANSWER_SECONDS = 10
 """How long an answer may take. A listing takes milliseconds; an engine that needs longer is not there."""
 
 _UNIX = "unix://"
+_ANY_VERSION = "1.41"  # what is asked with it is asked without a version
+_LIBPOD_HEADER = "Libpod-API-Version"
+_PEER = struct.Struct("3i")  # struct ucred
 _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """An engine as users know it: its name, where it usually listens, and what helps when it does not answer."""
+    """An engine as users know it: its name, where it usually listens, and what helps when it does not answer.
+
+    ``has_libpod`` is whether it speaks Podman's own API beside Docker's.
+    """
 
     name: str
     usual_url: str
     start_hint: str
     permission_hint: str
+    has_libpod: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +74,46 @@ class Address:
         import docker
 
         with self.translated():
-            return docker.APIClient(base_url=self.url, version="auto", timeout=ANSWER_SECONDS)
+            return docker.APIClient(base_url=self.url, version=self._greet(), timeout=ANSWER_SECONDS)
 
-    def probe(self) -> None:
-        """See that somebody listens on a Unix socket: says at once, before the SDK is loaded, that nobody does.
+    def probe(self) -> int | None:
+        """See that somebody listens on a Unix socket, and who: the user's number, where it is one of this host.
 
-        The SDK itself leaks its socket when it cannot connect (docker/transport/unixconn.py).
+        Says at once, before the SDK is loaded, that nobody does. The SDK itself leaks its socket when it cannot connect
+        (docker/transport/unixconn.py).
         """
         if not self.is_local:
-            return
+            return None
         with socket.socket(socket.AF_UNIX) as probing:
             probing.settimeout(ANSWER_SECONDS)
             try:
                 probing.connect("/" + self.url.removeprefix(_UNIX).lstrip("/"))
+                _, uid, _ = _PEER.unpack(probing.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
             except OSError as error:
                 raise self._explain(error) from error
+            return int(uid)
+
+    def _greet(self) -> str:
+        """Ask what the engine is and which version of the API it has, by what every one answers in no time.
+
+        The SDK asks for that by ``/version``, which takes Podman 4.3 a second: it asks the package manager for its own.
+        """
+        import docker
+        import docker.errors
+        import requests
+
+        with closing(docker.APIClient(base_url=self.url, version=_ANY_VERSION, timeout=ANSWER_SECONDS)) as client:
+            answer = client.get(f"{client.base_url}/_ping", timeout=ANSWER_SECONDS)
+            try:
+                answer.raise_for_status()
+            except requests.HTTPError as error:
+                docker.errors.create_api_error_from_http_exception(error)  # raises, in the engine's own words
+        version = answer.headers.get("Api-Version")
+        if version is None:
+            raise self.unreachable("what answers there is no container engine")
+        if (_LIBPOD_HEADER in answer.headers) != self.product.has_libpod:
+            raise self._mistaken("not Podman" if self.product.has_libpod else f"Podman, not {self.product.name}")
+        return version
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -104,6 +137,14 @@ class Address:
         """Say that the engine does not answer, and why."""
         return EngineUnreachableError(
             f"{self.product.name} does not answer at {self.url}: {reason}", hint=self.product.start_hint
+        )
+
+    def _mistaken(self, found: str) -> EngineUnreachableError:
+        """Say that it is another engine: podman-docker links /run/docker.sock to Podman's, DOCKER_HOST may name it."""
+        return EngineUnreachableError(
+            f"what answers at {self.url} is {found}",
+            hint="DOCKER_HOST is where Docker listens, CONTAINER_HOST where Podman does (unix:///run/podman/podman.sock)",
+            absent=True,
         )
 
     def _explain(self, error: BaseException) -> NetshareError:

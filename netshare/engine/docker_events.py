@@ -46,6 +46,12 @@ class RawEvent:
     time_ns: int
 
 
+def since(time_ns: int) -> str:
+    """Write a point in time as Docker reads it."""
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return f"{seconds}.{nanoseconds:09d}"
+
+
 def read(line: bytes) -> RawEvent | None:
     """Read one line of the stream; nothing where it is not an event."""
     try:

@@ -18,17 +18,16 @@ QUIET_SECONDS = 20
 
 
 class EventStream:
-    """One open request for events; ``filters`` name those that are wanted."""
+    """One open request for events; ``since`` is a point in time as the engine reads it, ``filters`` what is wanted."""
 
     def __init__(
-        self, client: "docker.APIClient", address: Address, since_ns: int, filters: Mapping[str, Sequence[str]]
+        self, client: "docker.APIClient", address: Address, since: str, filters: Mapping[str, Sequence[str]]
     ) -> None:
         self._address = address
-        seconds, nanoseconds = divmod(since_ns, 1_000_000_000)
         with address.translated():
             self._response = client.get(
                 f"{client.base_url}/v{client.api_version}/events",
-                params={"since": f"{seconds}.{nanoseconds:09d}", "filters": json.dumps(filters)},
+                params={"since": since, "filters": json.dumps(filters)},
                 stream=True,
                 timeout=(client.timeout, QUIET_SECONDS),
             )

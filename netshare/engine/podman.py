@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from netshare.core.model import Container
 from netshare.engine import podman_answers as answers
 from netshare.engine import podman_events
-from netshare.engine.answers import Answer
 from netshare.engine.compatible import CompatibleEngine
 from netshare.engine.docker_connection import Address, Product
 from netshare.engine.docker_events import RawEvent
@@ -22,6 +21,8 @@ from netshare.engine.podman_records import Records
 from netshare.engine.protocol import EngineEvent, EventKind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import docker
 
 PODMAN = Product(
@@ -29,6 +30,7 @@ PODMAN = Product(
     usual_url="unix:///run/podman/podman.sock",
     start_hint="does Podman listen (systemctl enable --now podman.socket), and is CONTAINER_HOST right?",
     permission_hint="run netshare as root (sudo): root's Podman is root's alone",
+    has_libpod=True,
 )
 
 _LIBPOD = "/v4.0.0/libpod"
@@ -54,9 +56,19 @@ class PodmanEngine(CompatibleEngine):
         self._rootless = False
         self._facts: dict[str, answers.Facts] = {}
         self._listing_seconds = 0.0
+        self._storage: Path | None = None
 
-    def _meet(self, info: Answer) -> None:
-        self._rootless = answers.is_rootless(info)
+    def _meet(self, client: "docker.APIClient") -> None:
+        # Asked for /info, Podman 4.3 thinks for half a second; that it is root's is known from who listens.
+        user = self._address.probe()
+        self._rootless = answers.is_rootless(self._info(client)) if user is None else user != 0
+
+    def _now(self, client: "docker.APIClient") -> int:
+        said = 0 if self._address.is_local else answers.system_time_ns(self._info(client))
+        return said or time.time_ns()
+
+    def _since(self, time_ns: int) -> str:
+        return podman_events.since(time_ns)
 
     def _catch_up(self, client: "docker.APIClient") -> None:
         """Nothing: who is leaving is in every listing."""
@@ -120,12 +132,15 @@ class PodmanEngine(CompatibleEngine):
 
     def _records(self, client: "docker.APIClient") -> Records | None:
         """Watch the records of a Podman on this host, where they are to be found."""
-        with self._address.translated():
-            storage = answers.storage(self._ask(client, "/info"))
-        if not self._address.is_local or storage is None:
+        if not self._address.is_local:
+            return None
+        if self._storage is None:
+            with self._address.translated():
+                self._storage = answers.storage(self._ask(client, "/info"))
+        if self._storage is None:
             return None
         try:
-            return Records(storage)
+            return Records(self._storage)
         except OSError as error:  # this user has all the inotify instances that the kernel gives one
             _log.warning("observe engine=%s records=unwatched reason=%r", self.name, error.strerror)
             return None

@@ -16,7 +16,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from netshare.core.model import Attachment, Container, ContainerStatus, Health, IPAddress, Protocol, PublishedPort
-from netshare.engine.answers import Answer, addresses, host_address, items, labels, mapping, plain, port, protocol
+from netshare.engine.answers import (
+    Answer,
+    addresses,
+    host_address,
+    items,
+    labels,
+    mapping,
+    plain,
+    port,
+    protocol,
+    time_ns,
+)
 
 ENGINE = "podman"
 ROOTLESS = "Podman runs rootless: its networks are in a namespace of their own, which the host's kernel cannot reach"
@@ -58,6 +69,11 @@ class Facts:
 def is_rootless(info: object) -> bool:
     """Whether ``GET /info`` is the answer of a rootless Podman."""
     return mapping(info).get("Rootless") is True
+
+
+def system_time_ns(info: object) -> int:
+    """Read Podman's clock from ``GET /info``; 0 where it does not say."""
+    return time_ns(mapping(info).get("SystemTime"))
 
 
 def storage(info: object) -> Path | None:

@@ -12,6 +12,8 @@ They are Docker's in form (``/events`` of the compatible API), and differ in wha
 - What Docker calls destroy is ``remove`` here, and die is ``died`` but in the compatible API's answers.
 """
 
+from datetime import UTC, datetime
+
 from netshare.engine.docker_events import RawEvent
 from netshare.engine.protocol import EngineEvent, EventKind
 
@@ -25,6 +27,12 @@ _NETWORK_CHANGES = frozenset({"connect", "disconnect", "create", "remove"})
 
 FILTERS = {"type": ["container", "network"], "event": sorted(_CONTAINER_CHANGES | _NETWORK_CHANGES)}
 """What Podman is asked to send. Its filters are compared with its own words: 4.3 knows died, and not die."""
+
+
+def since(time_ns: int) -> str:
+    """Write a point in time as a date: a number of seconds Podman reads as a float, to the quarter of a microsecond."""
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 def hint(event: RawEvent) -> EngineEvent | None:

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
-from netshare.core.model import Endpoint, Protocol
+from netshare.core.model import Endpoint, IPAddress, Protocol
 from netshare.lab.namespace import Namespace
 
 _LONGEST_ANSWER = 4096
@@ -41,13 +41,21 @@ class ClosedError(ConnectionError):
 class Conversation:
     """A connection (or a UDP socket) from inside a namespace to an endpoint; it asks as often as it is told to.
 
+    ``source`` is which of the namespace's addresses it comes from; by default, the one that routes there say.
+
     Raises:
         OSError: as the socket says; `failure_kind` names the ones that networks cause.
 
     """
 
     def __init__(
-        self, namespace: Namespace, to: Endpoint, *, protocol: Protocol = Protocol.TCP, timeout: float = 2.0
+        self,
+        namespace: Namespace,
+        to: Endpoint,
+        *,
+        protocol: Protocol = Protocol.TCP,
+        timeout: float = 2.0,
+        source: IPAddress | None = None,
     ) -> None:
         family = socket.AF_INET if to.address.version == 4 else socket.AF_INET6  # noqa: PLR2004 (the number is the name)
         kind = socket.SOCK_DGRAM if protocol is Protocol.UDP else socket.SOCK_STREAM
@@ -57,6 +65,8 @@ class Conversation:
         self._greeted = protocol is Protocol.UDP
         try:
             self._socket.settimeout(timeout)
+            if source is not None:
+                self._socket.bind((str(source), 0))
             self._socket.connect((str(to.address), to.port))
         except BaseException:
             self._socket.close()

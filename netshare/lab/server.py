@@ -91,17 +91,17 @@ class ReplicaServer:
         self._connections.clear()
 
     def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                connection, client = listening.accept()
-            except BlockingIOError:
-                return
-            connection.settimeout(0.0)
-            self._accepted += 1
-            self._connections.add(connection)
-            answer = self._line(client)
-            self._selector.register(connection, selectors.EVENT_READ, partial(self._converse, connection, answer))
-            self._send(connection, answer)
+        # One a turn, so that connections that are over are closed in between, and few are open at a time.
+        try:
+            connection, client = listening.accept()
+        except BlockingIOError:
+            return
+        connection.settimeout(0.0)
+        self._accepted += 1
+        self._connections.add(connection)
+        answer = self._line(client)
+        self._selector.register(connection, selectors.EVENT_READ, partial(self._converse, connection, answer))
+        self._send(connection, answer)
 
     def _converse(self, connection: socket.socket, answer: bytes) -> None:
         try:

@@ -181,6 +181,18 @@ class Netlink:
         self._send(begin + packed + self._delimiter(_BATCH_END))
         self._confirm(batch, first)
 
+    def check(self, messages: Iterable[Message]) -> None:
+        """Have a batch tried and not committed: without its end, the kernel validates it and aborts (nfnetlink.c).
+
+        Raises:
+            NotPermittedError, NetfilterError: what `commit` would raise.
+
+        """
+        batch = list(messages)
+        first, packed = self._pack(batch)
+        self._send(self._delimiter(_BATCH_BEGIN) + packed)
+        self._confirm(batch, first)
+
     def perform(self, messages: Iterable[Message]) -> None:
         """Send requests that stand for themselves, many in one message; what is gone already (ENOENT) is no error.
 

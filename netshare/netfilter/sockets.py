@@ -33,6 +33,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _ONLY_IPV6 = 11  # INET_DIAG_SKV6ONLY, sent for listening and unconnected sockets
 _MARK = 15  # INET_DIAG_MARK, sent to those who may program the network
 _RECEIVE = 1 << 16
+_NAMES_KEPT = 1024
 
 RESERVED_MARK = 0x6E657473
 """The mark (SO_MARK) of the sockets by which the agent holds ports (`netshare.netfilter.reservation`): "nets".
@@ -82,6 +83,7 @@ class ListeningSockets:
     def __init__(self, proc: Path = Path("/proc")) -> None:
         """``proc`` is where processes are looked for."""
         self._proc = proc
+        self._names: dict[int, str] = {}
 
     def holders(self, listener: Listener) -> list[str]:
         """Name who listens where the listener would: ``nginx (pid 4242)``.
@@ -92,10 +94,13 @@ class ListeningSockets:
 
         """
         inodes = {found.inode for found in listening(listener) if found.stands_in_the_way_of(listener)}
-        if not inodes:
-            return []
-        processes = processes_with(inodes, self._proc)
-        return sorted({processes.get(inode, f"a process (socket inode {inode})") for inode in inodes})
+        # The agent asks again and again while someone is in the way, and a walk through /proc takes 20 ms.
+        if unnamed := inodes - self._names.keys():
+            processes = processes_with(unnamed, self._proc)
+            if len(self._names) > _NAMES_KEPT:
+                self._names = {inode: name for inode, name in self._names.items() if inode in inodes}
+            self._names |= {inode: processes.get(inode, f"a process (socket inode {inode})") for inode in unnamed}
+        return sorted({self._names[inode] for inode in inodes})
 
 
 def listening(listener: Listener) -> list[ListeningSocket]:

@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from netshare.core import selection
 from netshare.core.model import Container, Listener, Replica, Service
 from netshare.core.obstacle import in_the_way
 from netshare.core.parse import ENGINES
 from netshare.core.selection import STATIC_ENGINE
 from netshare.engine.protocol import Lister
+from netshare.engine.silence import as_one, unanswered
 from netshare.errors import EngineUnreachableError, NotPermittedError, UsageError
+from netshare.netfilter.rivals import Sockets
 from netshare.operations import candidates, conflicts
 from netshare.operations.change import commit
-from netshare.operations.conflicts import Sockets
 from netshare.operations.control import Agent, AgentControl, Clock
 from netshare.operations.request import AttachRequest, requested_listeners, updated
 from netshare.operations.waiting import Progress, look, wait_for_traffic
+from netshare.operations.weight import resolved, weighted
 from netshare.reconcile import Host, engines_of, prepare
 from netshare.store.protocol import Definitions
 
@@ -114,7 +117,12 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
         conflicts.check_rivals(added, containers, sockets)
     unreadable = tuple(error.message for error in definitions.unreadable.values())
     warnings = candidates.check(service, listeners, containers, in_advance=not request.wait)
-    return _Proposal(before, service, listeners, definitions.replaced(service), (*taken, *warnings, *unreadable))
+    there = selection.replicas(service, containers)
+    service = weighted(service, resolved(request.weights, service.name, there, in_advance=not request.wait))
+    from_labels = conflicts.taken_from_labels(service.name, added, held)
+    return _Proposal(
+        before, service, listeners, definitions.replaced(service), (*taken, *from_labels, *warnings, *unreadable)
+    )
 
 
 def _check_choices(host: Host, service: Service) -> None:
@@ -132,10 +140,15 @@ def _check_choices(host: Host, service: Service) -> None:
 def _containers(engines: Mapping[str, Lister], needed: list[str]) -> list[Container]:
     """List what every engine runs; one the service does not need may be silent."""
     containers: list[Container] = []
+    silent: dict[str, EngineUnreachableError] = {}
     for name, engine in engines.items():
         try:
             containers += engine.containers()
-        except (EngineUnreachableError, NotPermittedError):
+        except EngineUnreachableError as error:
+            silent[name] = error
+        except NotPermittedError:
             if name in needed:
                 raise
+    if silences := unanswered(needed, silent):
+        raise as_one(silences.values())
     return containers

@@ -6,7 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from netshare.core.model import Container, ContainerStatus, Health, Listener, Replica, ReplicaState, Service
-from netshare.core.selection import COMPOSE_SERVICE, LABEL_SERVICE, replicas, select, target_ports
+from netshare.core.selection import COMPOSE_SERVICE, LABEL_SERVICE, compose, replicas, select, target_ports
 from netshare.errors import NetshareError, NotFoundError, UsageError
 from netshare.operations.traffic import no_way, reachable
 
@@ -84,18 +84,19 @@ def _networks(container: Container) -> Iterator[str]:
         yield from usable
 
 
-def _nothing_found(service: Service, containers: Iterable[Container]) -> NotFoundError:
+def _nothing_found(service: Service, containers: Sequence[Container]) -> NotFoundError:
+    tool = service.engine or ("podman" if {c.engine for c in containers} == {"podman"} else "docker")
     if service.select:
         labels = " and ".join(f"{key}={value}" for key, value in service.select)
         return NotFoundError(
             f"no container has the label {labels}",
-            hint="`docker ps --format '{{.Names}} {{.Labels}}'` shows the labels; --no-wait attaches in advance",
+            hint=f"`{tool} ps --format '{{{{.Names}}}} {{{{.Labels}}}}'` shows them; --no-wait attaches in advance",
         )
     near = get_close_matches(service.name, sorted(_names(containers)), n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return NotFoundError(
         f"no container matches {service.name}",
-        hint=f"{meant}`docker ps` lists what runs; --no-wait attaches {service.name} in advance",
+        hint=f"{meant}`{tool} ps` lists what runs; --no-wait attaches {service.name} in advance",
     )
 
 
@@ -104,5 +105,5 @@ def _names(containers: Iterable[Container]) -> set[str]:
     found: set[str] = set()
     for container in containers:
         found.update((container.name, re.sub(r"[-_]\d+$", "", container.name)))
-        found.update(container.labels[key] for key in (COMPOSE_SERVICE, LABEL_SERVICE) if key in container.labels)
+        found.update(filter(None, (compose(container, COMPOSE_SERVICE), container.labels.get(LABEL_SERVICE))))
     return found

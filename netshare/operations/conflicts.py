@@ -3,21 +3,14 @@
 DNAT at netshare's priority would take the port from any of them in silence, so they are looked for first.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Protocol
 
-from netshare.core.model import Container, Listener, PublishedPort
+from netshare.core.model import BY_LABELS, Container, Listener
 from netshare.core.ruleset import Ruleset
 from netshare.errors import NetfilterError, NotPermittedError, PortConflictError
+from netshare.netfilter.rivals import Sockets, rivals
 from netshare.store.protocol import Definitions
-
-
-class Sockets(Protocol):
-    """The listening sockets of this network namespace."""
-
-    def holders(self, listener: Listener) -> list[str]:
-        """Name who listens where the listener would, as in ``nginx (pid 4242)``."""
 
 
 def check_services(name: str, listeners: Iterable[Listener], definitions: Definitions, held: Ruleset) -> None:
@@ -42,32 +35,6 @@ def check_services(name: str, listeners: Iterable[Listener], definitions: Defini
                 )
 
 
-def rivals(
-    listeners: Iterable[Listener], containers: Iterable[Container], sockets: Sockets
-) -> Iterator[PortConflictError]:
-    """Find who of outside netshare has a listener now: a container it is published by, else a process.
-
-    Raises:
-        NetfilterError, NotPermittedError: the kernel does not tell who listens.
-
-    """
-    everyone = list(containers)
-    for listener in listeners:
-        publishing = [c for c in everyone if any(_takes(listener, published) for published in c.published)]
-        for container in publishing:
-            yield PortConflictError(
-                f"{listener} is published by container {container.name} ({container.engine})",
-                hint=f"run {container.name} without publishing that port, choose another port, or add --force: "
-                "new connections then go to the replicas only",
-            )
-        # A published port may have a process as well, the engine's own: the container is who to name.
-        if not publishing and (holders := sockets.holders(listener)):
-            yield PortConflictError(
-                f"{listener} is in use by {', '.join(holders)}",
-                hint="stop it, choose another port, or add --force: new connections then go to the replicas only",
-            )
-
-
 def check_rivals(listeners: Iterable[Listener], containers: Iterable[Container], sockets: Sockets) -> None:
     """Refuse a listener that someone has."""
     for rival in rivals(listeners, containers, sockets):
@@ -85,8 +52,14 @@ def taken_by_force(listeners: Iterable[Listener], containers: Iterable[Container
     return tuple(found)
 
 
-def _takes(listener: Listener, published: PublishedPort) -> bool:
-    """Whether the listener would take connections meant for the published port."""
-    if (listener.port, listener.protocol) != (published.port, published.protocol):
-        return False
-    return listener.address is None or published.address in (None, listener.address)
+def taken_from_labels(name: str, listeners: Iterable[Listener], held: Ruleset) -> tuple[str, ...]:
+    """Say which other service loses a listener that it has by its containers' labels: what is attached goes before."""
+    found: dict[str, None] = {}
+    for listener in listeners:
+        for match, dispatch in held.dispatches.items():
+            other = dispatch.service.removesuffix(BY_LABELS)
+            is_by_labels = other not in (dispatch.service, name)
+            is_there = (match.port, match.protocol) == (listener.port, listener.protocol)
+            if is_by_labels and is_there and listener.address in (None, match.address):
+                found[f"{listener} was service {other}'s, by its containers' labels: it is {name}'s from now on"] = None
+    return tuple(found)

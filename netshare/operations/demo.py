@@ -17,8 +17,8 @@ from netshare.errors import NetshareError
 from netshare.lab.privileges import gain_privileges
 from netshare.lab.topology import Lab, LabReplica
 from netshare.lab.traffic import Load, send
+from netshare.netfilter.rivals import Sockets
 from netshare.operations.attach import Attached, attach
-from netshare.operations.conflicts import Sockets
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.demo_steps import Alone, Built, Held, Place, Removed, Replaced, Served, Share, Spread, Step
 from netshare.operations.request import AttachRequest

@@ -1,15 +1,19 @@
 """``detach``: take one listener of a service away, or the whole of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from netshare.core.model import Listener, Protocol, Service
-from netshare.errors import NotFoundError
+from netshare.core import labels
+from netshare.core.model import Listener, Protocol, Replica, Service, Source
+from netshare.errors import NetshareError, NotFoundError
 from netshare.operations.change import commit
 from netshare.operations.control import AgentControl
-from netshare.reconcile import Host
+from netshare.reconcile import Host, Prepared, prepare
 from netshare.store.protocol import Definitions
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,12 @@ def detach(host: Host, agent: AgentControl, name: str, port: tuple[int, Protocol
 
     Raises:
         NotFoundError: there is no such service, or it has no listener there.
-        NetshareError: it could not be done; the definitions are what they were before.
+        NetshareError: labels make the service, or it could not be done; the definitions are what they were before.
 
     """
     with host.lock():
         definitions = host.store.load()
-        before = existing(definitions, name)
+        before = _attached(host, definitions, name)
         removed = before.listeners if port is None else _listeners_on(before, port)
         left = tuple(listener for listener in before.listeners if listener not in removed)
         after = replace(before, listeners=left) if left else None
@@ -41,21 +45,51 @@ def detach(host: Host, agent: AgentControl, name: str, port: tuple[int, Protocol
         else:
             host.store.save(after)
     warnings = commit(host, agent, name, before, after)
+    if after is None:
+        warnings = (*warnings, *_left_to_labels(host, name))
     return Detached(name, removed, left, warnings)
 
 
-def existing(definitions: Definitions, name: str) -> Service:
-    """Give the service of that name.
+def _attached(host: Host, definitions: Definitions, name: str) -> Service:
+    """Give the service of that name, if it was attached by hand.
 
     Raises:
         NotFoundError: there is none.
         DefinitionError: there is one, and it can't be read.
+        NetshareError: labels make it.
 
     """
     service = definitions.get(name)
-    if service is None:
-        raise _not_found(name, [s.name for s in definitions.services])
-    return service
+    if service is not None and service.source is Source.ATTACH:
+        return service
+    prepared = prepare(host, definitions)
+    if any(made.name == name for made in prepared.labelled):
+        raise NetshareError(
+            f"{name} can't be detached: nobody attached it, the labels of its containers make it",
+            hint=f"run {_named(_replicas_of(name, prepared))} without the label {labels.PORT}, or remove them; to say "
+            f"yourself how they are served: netshare attach {name} PORT",
+        )
+    raise not_found(name, definitions, prepared.labelled)
+
+
+def _left_to_labels(host: Host, name: str) -> tuple[str, ...]:
+    """Tell of a service that goes on because its containers' labels make one as well."""
+    with suppress(NetshareError):
+        for made in prepare(host, host.store.load()).labelled:
+            if made.name == name:
+                listeners = ", ".join(map(str, made.listeners))
+                return (f"{name} goes on by its containers' labels, on {listeners}",)
+    return ()
+
+
+def _replicas_of(name: str, prepared: Prepared) -> Sequence[Replica]:
+    return next((item.replicas for item in prepared.services if item.service.name == name), ())
+
+
+def _named(replicas: Sequence[Replica]) -> str:
+    names = [replica.name for replica in replicas[:_SHOWN]]
+    more = [f"{len(replicas) - _SHOWN} more"] if len(replicas) > _SHOWN else []
+    return " and ".join([*names, *more]) or "its containers"
 
 
 def _listeners_on(service: Service, port: tuple[int, Protocol]) -> tuple[Listener, ...]:
@@ -69,7 +103,8 @@ def _listeners_on(service: Service, port: tuple[int, Protocol]) -> tuple[Listene
     return found
 
 
-def _not_found(name: str, names: Iterable[str]) -> NotFoundError:
-    near = get_close_matches(name, list(names), n=3)
+def not_found(name: str, definitions: Definitions, labelled: Iterable[Service] = ()) -> NotFoundError:
+    """Say that no service has that name, and which come near."""
+    near = get_close_matches(name, [service.name for service in (*definitions.services, *labelled)], n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return NotFoundError(f"no service is called {name}", hint=f"{meant}`netshare list` shows what is attached")

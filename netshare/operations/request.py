@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from netshare.core.model import IPAddress, Listener, Protocol, Service, StaticEndpoint, Strategy
+from netshare.core.checks import require_probed_port
+from netshare.core.model import IPAddress, Listener, Protocol, Service, Source, StaticEndpoint, Strategy
 from netshare.core.selection import STATIC_ENGINE
 from netshare.errors import UsageError
+from netshare.operations.health_request import NOTHING, HealthRequest, updated_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class AttachRequest:
     endpoints: tuple[StaticEndpoint, ...] = ()
     strategy: Strategy | None = None
     driver: str | None = None
+    weights: tuple[tuple[str, int], ...] = ()
+    health: HealthRequest = NOTHING
     force: bool = False
     wait: bool = True
     timeout: float = 60.0
@@ -38,18 +42,25 @@ def requested_listeners(request: AttachRequest, current: Service | None) -> tupl
 def updated(current: Service | None, request: AttachRequest) -> Service:
     """Apply a request to a definition: its listeners are added, whatever else it says replaces what was said before.
 
+    Its weights are for those who know the replicas (`netshare.operations.weight`).
+
     Raises:
         UsageError: its words contradict each other.
 
     """
     base = current or Service(request.name, ())
     wanted = requested_listeners(request, current)
-    return replace(
+    service = replace(
         _found_by(base, request),
         listeners=_merged(base.listeners, wanted),
         strategy=request.strategy or base.strategy,
+        source=Source.ATTACH,
         driver=request.driver or base.driver,
+        health=updated_check(base.health, request.health),
+        fail=request.health.fail or base.fail,
     )
+    require_probed_port(service)
+    return service
 
 
 def _with_known_target(listener: Listener, there: tuple[Listener, ...]) -> Listener:

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from netshare.core.labelled import Notice
 from netshare.core.model import Endpoint, Replica, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
 from netshare.core.ruleset import Target
-from netshare.errors import NetshareError
+from netshare.errors import EngineUnreachableError, NetshareError
 from netshare.netfilter.driver import Observation
 from netshare.operations.control import Agent, AgentControl
-from netshare.operations.detach import existing
+from netshare.operations.detach import not_found
 from netshare.operations.traffic import against_kernel, from_kernel, held_by, targets
 from netshare.operations.waiting import silence
-from netshare.reconcile import Host, prepare
+from netshare.reconcile import Host, Prepared, prepare
 from netshare.store.protocol import Definitions
 
 
@@ -56,6 +57,7 @@ class Status:
     problems: tuple[NetshareError, ...]
     agent: Agent
     obstacles: tuple[Obstacle, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def status(host: Host, agent: AgentControl, connections: Connections, name: str | None = None) -> Status:
@@ -67,19 +69,33 @@ def status(host: Host, agent: AgentControl, connections: Connections, name: str 
 
     """
     definitions = host.store.load()
-    if name is not None:
-        definitions = Definitions((existing(definitions, name),))
+    if name is not None and name in definitions.unreadable:
+        raise definitions.unreadable[name]
     prepared = prepare(host, definitions)
     held = held_by(prepared.observation)
     active = connections.active()
     judged = {item.service.name: item for item in prepared.services}
     services: list[ServiceStatus] = []
-    for service in definitions.services:
+    for service in _wanted(definitions, prepared, name):
         item = judged.get(service.name)
-        replicas = against_kernel(item, held) if item else from_kernel(service, held, silence(service, host))
+        replicas = against_kernel(item, held) if item else from_kernel(service, held, silence(service, host, prepared))
         counted = tuple(_counted(replica, prepared.observation.connections, active) for replica in replicas)
         services.append(ServiceStatus(service, host.driver.name, counted))
-    return Status(tuple(services), prepared.problems, Agent(agent.pid()), _obstacles(host, prepared.observation))
+    problems, notices = prepared.problems, prepared.notices
+    if name is not None:
+        problems = () if name in judged else tuple(p for p in problems if isinstance(p, EngineUnreachableError))
+        notices = tuple(notice for notice in notices if notice.service == name)
+    obstacles = _obstacles(host, prepared.observation)
+    return Status(tuple(services), problems, Agent(agent.pid()), obstacles, notices)
+
+
+def _wanted(definitions: Definitions, prepared: Prepared, name: str | None) -> list[Service]:
+    """Pick the services to look at, in order of names."""
+    everything = sorted((*definitions.services, *prepared.labelled), key=lambda service: service.name)
+    chosen = [service for service in everything if name in (None, service.name)]
+    if name is not None and not chosen:
+        raise not_found(name, definitions, prepared.labelled)
+    return chosen
 
 
 def _obstacles(host: Host, observation: Observation) -> tuple[Obstacle, ...]:

@@ -17,7 +17,7 @@ def held_by(observation: Observation) -> Ruleset:
 
 
 def against_kernel(item: ServiceReplicas, held: Ruleset) -> tuple[Replica, ...]:
-    """Call no replica ready that the kernel does not give connections to."""
+    """Call no replica ready that the kernel does not give connections to, unless its weight says so."""
     return tuple(_against_kernel(item.service, replica, held) for replica in item.replicas)
 
 
@@ -27,7 +27,7 @@ def from_kernel(service: Service, held: Ruleset, reason: str) -> tuple[Replica, 
     for listener in service.listeners:
         for family in Family:
             dispatch = held.dispatches.get(_match(listener, family))
-            for endpoint in dispatch.slots if dispatch and dispatch.service == service.name else ():
+            for endpoint in dispatch.slots if dispatch and dispatch.service == service.owner else ():
                 ways = found.setdefault(str(endpoint.address), {})
                 ways[listener] = (*ways.get(listener, ()), endpoint)
     engine = service.engine or "unknown"
@@ -56,10 +56,10 @@ def targets(replica: Replica) -> frozenset[Target]:
 def _against_kernel(service: Service, replica: Replica, held: Ruleset) -> Replica:
     if replica.state is not ReplicaState.READY:
         return replica
-    ways = list(reachable(replica))
-    if not ways:
+    if not any(reachable(replica)):
         return replace(replica, state=ReplicaState.UNHEALTHY, reason=no_way(replica))
-    if all(_is_held(service, listener, endpoint, held) for listener, endpoint in ways):
+    ways = [(listener, endpoint) for listener, endpoint in reachable(replica) if endpoint in replica.offers(listener)]
+    if not replica.weight or all(_is_held(service, listener, endpoint, held) for listener, endpoint in ways):
         return replica
     return replace(replica, state=ReplicaState.STARTING, reason=NOT_IN_KERNEL)
 
@@ -72,7 +72,7 @@ def no_way(replica: Replica) -> str:
 
 def _is_held(service: Service, listener: Listener, endpoint: Endpoint, held: Ruleset) -> bool:
     dispatch = held.dispatches.get(_match(listener, endpoint.family))
-    return dispatch is not None and dispatch.service == service.name and endpoint in dispatch.slots
+    return dispatch is not None and dispatch.service == service.owner and endpoint in dispatch.slots
 
 
 def _match(listener: Listener, family: Family) -> Match:

@@ -8,7 +8,7 @@ from netshare.errors import NotFoundError, WaitTimeoutError
 from netshare.netfilter.driver import Observation
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.traffic import against_kernel, from_kernel, held_by
-from netshare.reconcile import Host, engines_of, prepare, reconcile
+from netshare.reconcile import Host, Prepared, engines_of, prepare, reconcile
 
 INTERVAL = 0.2
 
@@ -41,12 +41,14 @@ def look(host: Host, agent: AgentControl, name: str) -> tuple[Replica, ...]:
     item = next((item for item in prepared.services if item.service.name == name), None)
     if item is not None:
         return against_kernel(item, held)
-    return from_kernel(service, held, silence(service, host))
+    return from_kernel(service, held, silence(service, host, prepared))
 
 
-def silence(service: Service, host: Host) -> str:
+def silence(service: Service, host: Host, prepared: Prepared) -> str:
     """Say whose silence leaves a service's replicas unknown."""
-    return f"{' and '.join(engines_of(service, host.engines))} does not answer: this is what the kernel holds"
+    *others, last = (name for name in engines_of(service, host.engines) if name in prepared.silent)
+    verb = "do" if others else "does"
+    return f"{' and '.join([*others, last])} {verb} not answer: this is what the kernel holds"
 
 
 def wait_for_traffic(
@@ -65,7 +67,7 @@ def wait_for_traffic(
     start = clock.monotonic()
     while True:
         replicas = look()
-        if any(replica.state is ReplicaState.READY for replica in replicas):
+        if any(replica.state is ReplicaState.READY and replica.weight for replica in replicas):
             return replicas
         seconds = clock.monotonic() - start
         if seconds >= timeout:
@@ -75,7 +77,10 @@ def wait_for_traffic(
 
 
 def _timed_out(name: str, timeout: float, replicas: tuple[Replica, ...]) -> WaitTimeoutError:
-    why = "; ".join(f"{r.name} is {r.state}: {r.reason}" for r in replicas) or "there is none"
+    why = (
+        "; ".join(f"{r.name} is {r.state}: {r.reason or f'its weight is {r.weight}'}" for r in replicas)
+        or "there is none"
+    )
     return WaitTimeoutError(
         f"no replica of {name} takes traffic after {timeout:g} s: {why}",
         hint=f"the definition stays, so a replica is served as soon as it is ready and `netshare agent` runs; "

@@ -27,6 +27,11 @@ def lock_path(runtime: Path) -> Path:
     return runtime / "lock"
 
 
+def health_path(runtime: Path) -> Path:
+    """Give the file in which the agent tells the verbs what its probes found out."""
+    return runtime / "health.json"
+
+
 def _from_environment(variable: str, default: Path) -> Path:
     # Absolute, so that the agent and a verb started elsewhere mean the same directory.
     return Path(os.environ.get(variable) or default).absolute()

@@ -44,7 +44,7 @@ class DefinitionStore:
                 unreadable[name] = error
             else:
                 services += [service] if service else []
-        return Definitions(tuple(services), unreadable)
+        return Definitions.of(services, unreadable)
 
     def get(self, name: str) -> Service | None:
         """Give the service of that name, if there is one."""

@@ -1,36 +1,50 @@
 """What netshare asks of wherever service definitions live."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from netshare.core.model import Service
+from netshare.core.model import Service, Source
 from netshare.errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What the store holds: the services that could be read, and by name the errors of those that could not."""
+    """What the store holds: the services that could be read, and by name the errors of those that could not.
+
+    ``adjusted`` is what was said by hand of services that labels make: their name and some weights, no listener.
+    """
 
     services: tuple[Service, ...] = ()
     unreadable: Mapping[str, DefinitionError] = field(default_factory=lambda: MappingProxyType({}))
+    adjusted: tuple[Service, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Iterable[Service], unreadable: Mapping[str, DefinitionError]) -> "Definitions":
+        """Tell the two kinds apart."""
+        everything = tuple(stored)
+        return cls(
+            tuple(service for service in everything if service.source is Source.ATTACH),
+            unreadable,
+            tuple(service for service in everything if service.source is Source.LABELS),
+        )
 
     def get(self, name: str) -> Service | None:
-        """Give the service of that name, if there is one.
+        """Give what is stored of that name, if there is something.
 
         Raises:
-            DefinitionError: there is one, and it can't be read.
+            DefinitionError: there is, and it can't be read.
 
         """
         if name in self.unreadable:
             raise self.unreadable[name]
-        return next((service for service in self.services if service.name == name), None)
+        return next((service for service in (*self.services, *self.adjusted) if service.name == name), None)
 
     def replaced(self, service: Service) -> "Definitions":
         """Give the same definitions with this one in place of its namesake."""
-        others = [other for other in self.services if other.name != service.name]
-        return Definitions((*others, service), self.unreadable)
+        others = [other for other in (*self.services, *self.adjusted) if other.name != service.name]
+        return Definitions.of((*others, service), self.unreadable)
 
 
 class Store(Protocol):

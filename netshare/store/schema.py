@@ -1,5 +1,8 @@
 """A service's definition as it is written on disk, and its way to and from `Service`.
 
+What `netshare weight` says of a service that labels make is written the same way, with no listeners: what it listens on
+is for its containers to say.
+
 Version 1. A change that an older netshare would misread takes a new number; what is unknown is refused, never guessed.
 """
 
@@ -7,14 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from netshare.core import parse
-from netshare.core.model import Listener, Protocol, Service
+from netshare.core import checks, parse
+from netshare.core.model import FailMode, HealthCheck, Listener, Protocol, Service, Source
 from netshare.core.selection import STATIC_ENGINE
 from netshare.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 
 _Port = Annotated[int, Field(ge=1, le=parse.MAX_PORT)]
+_Weight = Annotated[int, Field(ge=0, le=parse.MAX_WEIGHT)]
 
 
 class InvalidDefinitionError(Exception):
@@ -43,14 +47,17 @@ class _Definition(BaseModel):
 
     version: Literal[1] = Field(default=SCHEMA, alias="schema")
     name: str
-    listeners: list[_Listener] = Field(min_length=1)
+    listeners: list[_Listener]
     strategy: str = "random"
     select: dict[str, str] = Field(default_factory=dict)
     network: str | None = None
     engine: str | None = None
     endpoints: list[str] = Field(default_factory=list)
     driver: str = "auto"
-    source: Literal["attach"] = "attach"
+    source: Source = Source.ATTACH
+    weights: dict[str, _Weight] | None = None
+    health: str | None = None
+    fail: FailMode | None = None
 
 
 def decode(content: bytes) -> Service:
@@ -90,11 +97,19 @@ def encode(service: Service) -> bytes:
         engine=service.engine,
         endpoints=[str(endpoint) for endpoint in service.endpoints],
         driver=service.driver,
+        source=service.source,
+        weights=dict(service.weights) or None,
+        health=None if service.health == HealthCheck() else checks.words(service.health),
+        fail=None if service.fail is FailMode.OPEN else service.fail,
     )
     return (definition.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
 
 
 def _to_service(definition: _Definition) -> Service:
+    if definition.source is Source.ATTACH and not definition.listeners:
+        raise InvalidDefinitionError("listeners: there is none")
+    if definition.source is Source.LABELS and definition.listeners:
+        raise InvalidDefinitionError("listeners: those of a service that labels make are in its labels")
     listeners = tuple(
         Listener(
             port=listener.port,
@@ -113,7 +128,7 @@ def _to_service(definition: _Definition) -> Service:
         raise InvalidDefinitionError("it lists its endpoints and looks for replicas too")
     if definition.engine == STATIC_ENGINE and not definition.endpoints:
         raise InvalidDefinitionError("its engine is static and it lists no endpoints")
-    return Service(
+    service = Service(
         name=parse.service_name(definition.name),
         listeners=listeners,
         strategy=parse.strategy(definition.strategy),
@@ -123,7 +138,12 @@ def _to_service(definition: _Definition) -> Service:
         endpoints=tuple(parse.endpoint(word) for word in definition.endpoints),
         driver=parse.driver(definition.driver),
         source=definition.source,
+        weights=tuple(sorted((parse.replica_name(name), w) for name, w in (definition.weights or {}).items())),
+        health=HealthCheck() if definition.health is None else checks.health_check(definition.health),
+        fail=definition.fail or FailMode.OPEN,
     )
+    checks.require_probed_port(service)
+    return service
 
 
 def _first(error: ValidationError) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,8 +12,6 @@ from pathlib import Path
 import docker
 import requests
 
-from netshare.engine.docker_connection import probe
-from netshare.errors import EngineUnreachableError
 from netshare.lab.namespace import Namespace
 
 _START_SECONDS = 60
@@ -31,7 +30,7 @@ class DockerDaemon:
         self._namespace = namespace
         # Not below pytest's own directory: a Unix socket's path may have 107 characters only.
         self._directory = Path(tempfile.mkdtemp(prefix="netshare-docker-"))
-        self.url = f"unix://{self._directory}/docker.sock"
+        self.url = self._url()
         self._process = self._start()
         try:
             self.client = self._await()
@@ -85,6 +84,9 @@ class DockerDaemon:
         """Give the end of what it said."""
         return (self._directory / "log").read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:]
 
+    def _url(self) -> str:
+        return f"unix://{self._directory}/docker.sock"
+
     def _start(self) -> "subprocess.Popen[bytes]":
         with (self._directory / "log").open("ab") as log:
             return self._namespace.popen(
@@ -112,10 +114,15 @@ class DockerDaemon:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"dockerd ended at once: {self.log()}")
-            try:
-                probe(self.url)  # the SDK leaks its socket when it cannot connect
-                return docker.DockerClient(self.url)
-            except (EngineUnreachableError, docker.errors.DockerException, requests.RequestException):
-                pass  # the socket is there before the API is
+            if self._is_listening():
+                try:
+                    return docker.DockerClient(self.url)
+                except (docker.errors.DockerException, requests.RequestException):
+                    pass  # the socket is there before the API is
             time.sleep(0.05)
         raise RuntimeError(f"dockerd did not answer in {_START_SECONDS} s: {self.log()}")
+
+    def _is_listening(self) -> bool:
+        """Look before the SDK does: it leaks its socket when it cannot connect."""
+        with socket.socket(socket.AF_UNIX) as looking:
+            return looking.connect_ex(self.url.removeprefix("unix://")) == 0

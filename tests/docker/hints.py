@@ -7,8 +7,7 @@ from queue import Empty, Queue
 from types import TracebackType
 from typing import Self
 
-from netshare.engine.docker import DockerEngine
-from netshare.engine.protocol import EngineEvent, EventKind
+from netshare.engine.protocol import Engine, EngineEvent, EventKind
 from netshare.errors import NetshareError
 
 _PATIENCE = 20.0
@@ -17,7 +16,7 @@ _PATIENCE = 20.0
 class Hints:
     """What an engine's stream gives, one after the other; ``error`` is how it ended."""
 
-    def __init__(self, engine: DockerEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._queue: Queue[EngineEvent] = Queue()
         self._thread = threading.Thread(target=self._read, name="hints", daemon=True)

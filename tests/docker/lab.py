@@ -32,15 +32,8 @@ class DockerLab:
     def __enter__(self) -> Self:
         """Build it."""
         with ExitStack() as cleanup:
-            self.host = self._namespace("docker-host", cleanup)
-            self.client = self._namespace("docker-client", cleanup)
-            self.host.run(links.add_cable, "outside", "eth0", self.client.path)
-            self.host.run(links.bring_up, "outside", [_HOST])
-            self.client.run(links.bring_up, "eth0", [_CLIENT])
-            self.client.run(links.add_default_routes, [_HOST.ip])
-            # A new namespace may inherit the machine's forwarding, and then Docker sets no policy.
-            self.host.run(links.write_sysctls, [("ipv4/ip_forward", 0)])
-            self.daemon = DockerDaemon(self.host)
+            self._build(cleanup)
+            self.daemon = self._daemon()
             cleanup.callback(self.daemon.stop)
             cleanup.callback(self.clear)
             with tempfile.TemporaryDirectory(prefix="netshare-image-") as directory:
@@ -101,6 +94,23 @@ class DockerLab:
         for network in self.docker.networks.list():
             if network.name not in {"bridge", "host", "none"}:
                 network.remove()
+
+    def _build(self, cleanup: ExitStack) -> None:
+        """Make the host, the client, and a cable between them."""
+        self.host = self._host(cleanup)
+        self.client = self._namespace("docker-client", cleanup)
+        self.host.run(links.add_cable, "outside", "eth0", self.client.path)
+        self.host.run(links.bring_up, "outside", [_HOST])
+        self.client.run(links.bring_up, "eth0", [_CLIENT])
+        self.client.run(links.add_default_routes, [_HOST.ip])
+        # A new namespace may inherit the machine's forwarding, and then Docker sets no policy.
+        self.host.run(links.write_sysctls, [("ipv4/ip_forward", 0)])
+
+    def _host(self, cleanup: ExitStack) -> Namespace:
+        return self._namespace("docker-host", cleanup)
+
+    def _daemon(self) -> DockerDaemon:
+        return DockerDaemon(self.host)
 
     @staticmethod
     def _namespace(name: str, cleanup: ExitStack) -> Namespace:

@@ -16,13 +16,19 @@ KERNEL_NS = SECOND_NS // 2
 """How long after Docker's word a connection may still come. It is a hundredth of that (scripts/bench-events measures
 it); but a machine may be busy, and what matters is that the replicas here live three times as long."""
 
+LISTENING = {
+    "test": ["CMD-SHELL", "/bin/busybox grep -q ':1F90 00000000:0000 0A' /proc/net/tcp"],
+    "interval": SECOND_NS // 5,
+}
+"""A HEALTHCHECK: something listens on port 8080. To Docker a container runs before its program has come that far."""
+
 
 def test_a_new_replica_takes_traffic(admin: Admin) -> None:
     admin.lab.run("web-1")
     admin.attach()
     admin.start_agent()
     with admin.load() as load:
-        added = admin.lab.run("web-2")
+        added = admin.lab.run("web-2", healthcheck=LISTENING)
         eventually(lambda: bool(admin.lab.accepted(added)))
         sent = load.stop()
     assert sent.failures == ()
@@ -66,7 +72,7 @@ def test_an_open_connection_to_a_leaving_replica_goes_on(admin: Admin) -> None:
 
 
 def test_a_killed_replica_is_left_out_and_taken_in_again(admin: Admin) -> None:
-    killed = admin.lab.run("web-1")
+    killed = admin.lab.run("web-1", healthcheck=LISTENING)
     for name in ("web-2", "web-3"):
         admin.lab.run(name)
     admin.attach()

@@ -90,21 +90,20 @@ def test_several_exposed_ports(admin: Admin) -> None:
     assert admin.requests(3).answers == {"web-1": 3}
 
 
-@pytest.mark.parametrize("mode", ["host", "none"])
-def test_a_replica_that_dnat_cannot_reach(admin: Admin, mode: str) -> None:
-    admin.lab.run("web-1", network_mode=mode)
+def test_a_replica_that_dnat_cannot_reach(admin: Admin) -> None:
+    admin.lab.run("web-1", network_mode="host")
     done = refused(admin, 1, "attach", "web", "80")
     assert "netshare: no replica of web can be reached: web-1: it " in done.err
-    assert f"(--network {mode}): start it on a bridge network\n" in done.err
+    assert "(--network host): start it on a bridge network\n" in done.err
     assert nothing_attached(admin)
     admin.lab.run("web-2")
     done = admin.attach()
     assert "netshare: warning: web-1 gets no traffic: it " in done.err
-    assert f"(--network {mode}): start it on a bridge network\n" in done.err
+    assert "(--network host): start it on a bridge network\n" in done.err
     assert admin.requests(10).answers == {"web-2": 10}
     found = admin.status()
     assert (found["web-1"]["state"], found["web-2"]["state"]) == ("unhealthy", "ready")
-    assert f"--network {mode}" in found["web-1"]["reason"]
+    assert "--network host" in found["web-1"]["reason"]
 
 
 def test_a_replica_on_an_internal_network(admin: Admin) -> None:
@@ -141,16 +140,16 @@ def test_a_user_without_the_right_to_it(admin: Admin, words: tuple[str, ...]) ->
     assert "sudo netshare" in done.err
 
 
-@pytest.mark.parametrize("content", ["{", '{"schema": 99}'])
-def test_a_definition_that_cannot_be_read(admin: Admin, content: str) -> None:
+def test_a_definition_that_cannot_be_read(admin: Admin) -> None:
     admin.lab.run("web-1")
     admin.lab.run("shop-1")
     admin.attach()
     [definition] = (admin.state / "services").iterdir()
-    definition.write_text(content)
-    for words in (("attach", "web", "81"), ("detach", "web"), ("status", "web")):
-        assert str(definition) in refused(admin, 9, *words).err
-    assert definition.read_text() == content
+    for content in ("{", '{"schema": 99}'):
+        definition.write_text(content)
+        for words in (("attach", "web", "81"), ("detach", "web"), ("status", "web")):
+            assert str(definition) in refused(admin, 9, *words).err
+        assert definition.read_text() == content
     # It is served as the kernel has it, keeps its port, and stands in nobody's way.
     assert "belongs to service web" in refused(admin, 4, "attach", "shop", "80").err
     assert admin.netshare("attach", "shop", "81").code == 0

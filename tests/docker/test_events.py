@@ -1,4 +1,4 @@
-"""The Docker engine against a real dockerd: its events, and what becomes of them when Docker dies."""
+"""What only Docker does, on a real one: it tells of the stop signal. The rest is `tests/contract/test_engine.py`."""
 
 import threading
 from collections.abc import Iterator
@@ -6,12 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from netshare.core.model import ContainerStatus
-from netshare.engine import docker_connection, docker_stream
 from netshare.engine.docker import DockerEngine
 from netshare.engine.protocol import EventKind
-from netshare.errors import EngineUnreachableError
-from netshare.lab.namespace import Namespace
-from tests.docker.daemon import DockerDaemon
 from tests.docker.hints import Hints
 from tests.docker.lab import DockerLab
 
@@ -23,24 +19,6 @@ def engine(docker_lab: DockerLab) -> Iterator[DockerEngine]:
     engine = DockerEngine(docker_lab.url)
     yield engine
     engine.close()
-
-
-@pytest.fixture
-def daemon() -> Iterator[DockerDaemon]:
-    """A dockerd that the test may kill."""
-    namespace = Namespace("docker-victim")
-    daemon = DockerDaemon(namespace)
-    yield daemon
-    daemon.kill()
-    namespace.close()
-
-
-def test_a_start_is_a_change(docker_lab: DockerLab, engine: DockerEngine) -> None:
-    with Hints(engine) as hints:
-        container = docker_lab.run("web-1")
-        [*_, start] = hints.until_action("start")
-    assert (start.kind, start.container_id) == (EventKind.CHANGED, container.id)
-    assert start.time_ns > 0
 
 
 def test_what_is_stopped_leaves_while_it_still_runs(docker_lab: DockerLab, engine: DockerEngine) -> None:
@@ -75,38 +53,6 @@ def test_a_stop_signal_of_its_own_is_known(docker_lab: DockerLab, engine: Docker
     assert leaving.container_id == own.id
 
 
-def test_health_pause_rename_and_networks_are_changes(docker_lab: DockerLab, engine: DockerEngine) -> None:
-    check = {"test": ["CMD", "/bin/busybox", "true"], "interval": 200_000_000}
-    container = docker_lab.run("web-1")
-    with Hints(engine) as hints:
-        docker_lab.run("web-2", healthcheck=check)
-        hints.until_action("health_status: healthy")
-        container.pause()
-        container.unpause()
-        container.rename("web-3")
-        network = docker_lab.docker.networks.create("shop")
-        network.connect(container)
-        network.disconnect(container)
-        network.remove()
-        seen = hints.until_action("destroy")
-    told = list(dict.fromkeys(event.action for event in seen))  # Docker 20.10 tells of a disconnect twice
-    assert told == ["pause", "unpause", "rename", "create", "connect", "disconnect", "destroy"]
-    assert {event.kind for event in seen} == {EventKind.CHANGED}
-    assert {event.container_id for event in seen if "connect" in event.action} == {container.id}
-
-
-def test_a_silent_stream_is_replaced_and_nothing_is_told_twice(
-    docker_lab: DockerLab, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(docker_stream, "QUIET_SECONDS", 0.2)
-    with Hints(engine) as hints:
-        for name in ("first", "second"):
-            docker_lab.docker.networks.create(name)
-            assert hints.next().action == "create"
-            threading.Event().wait(0.7)
-        assert hints.rest() == []
-
-
 def test_the_next_stream_goes_on_where_the_last_one_ended(docker_lab: DockerLab) -> None:
     engine = DockerEngine(docker_lab.url)
     stream = engine.events()
@@ -134,33 +80,3 @@ def test_one_that_was_started_again_unseen_is_no_longer_leaving(docker_lab: Dock
     assert [c.leaving for c in engine.containers()] == [True]
     with Hints(engine):
         assert [c.leaving for c in engine.containers()] == [False]
-
-
-def test_close_ends_a_stream_that_is_blocked(engine: DockerEngine) -> None:
-    with Hints(engine) as hints:
-        assert hints.rest() == []
-    assert isinstance(hints.error, EngineUnreachableError)
-
-
-def test_a_docker_that_dies_ends_the_stream_with_an_error(daemon: DockerDaemon) -> None:
-    engine = DockerEngine(daemon.url)
-    assert engine.containers() == ()
-    with Hints(engine) as hints:
-        daemon.kill()
-        error = hints.ended()
-    assert isinstance(error, EngineUnreachableError)
-    with pytest.raises(EngineUnreachableError):
-        engine.containers()
-
-
-def test_a_docker_that_hangs_is_noticed(daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_stream, "QUIET_SECONDS", 0.5)
-    monkeypatch.setattr(docker_connection, "ANSWER_SECONDS", 1)
-    engine = DockerEngine(daemon.url)
-    with Hints(engine) as hints:
-        daemon.pause()
-        error = hints.ended()
-        with pytest.raises(EngineUnreachableError):
-            engine.containers()
-        daemon.resume()
-    assert isinstance(error, EngineUnreachableError)

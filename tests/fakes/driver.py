@@ -128,9 +128,13 @@ class FakeForwarding:
         self.needed: bool | None = None
         self.failure: NetshareError | None = None
         self.in_the_way: tuple[Obstacle, ...] = ()
+        self.out_of_place: tuple[str, ...] = ()
 
     def obstacles(self) -> Sequence[Obstacle]:
         return self.in_the_way
+
+    def missing(self) -> Sequence[str]:
+        return self.out_of_place
 
     def ensure(self, *, needed: bool) -> Sequence[Obstacle]:
         if self.failure is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netshare.core.health import Probe, Verdict, Verdicts
 from netshare.core.model import Container, Listener, Service
 from netshare.core.ruleset import Target
 from netshare.errors import DefinitionError, NetshareError
@@ -22,7 +23,7 @@ class FakeStore:
         self.writes = 0
 
     def load(self) -> Definitions:
-        return Definitions(tuple(self.services[name] for name in sorted(self.services)), dict(self.unreadable))
+        return Definitions.of((self.services[name] for name in sorted(self.services)), dict(self.unreadable))
 
     def save(self, service: Service) -> None:
         self._writable(service.name)
@@ -85,6 +86,17 @@ class FakeConnections:
         return self.open
 
 
+class FakeHealth:
+    """What probes are said to have told; ``is_probed`` is whether an agent probes."""
+
+    def __init__(self) -> None:
+        self.known: dict[Probe, Verdict] = {}
+        self.is_probed = False
+
+    def verdicts(self) -> Verdicts:
+        return Verdicts(dict(self.known), is_probed=self.is_probed)
+
+
 @dataclass
 class FakeHost:
     """Every part of the host, to arrange before and to look at afterwards."""
@@ -97,13 +109,22 @@ class FakeHost:
     flows: FakeFlows = field(default_factory=FakeFlows)
     lock: FakeLock = field(default_factory=FakeLock)
     sockets: FakeSockets = field(default_factory=FakeSockets)
+    health: FakeHealth = field(default_factory=FakeHealth)
     connections: FakeConnections = field(default_factory=FakeConnections)
     host: Host = field(init=False)
     agent: FakeAgent = field(init=False)
 
     def __post_init__(self) -> None:
         self.host = Host(
-            self.store, {self.engine.name: self.engine}, self.driver, self.forwarding, self.links, self.flows, self.lock
+            store=self.store,
+            engines={self.engine.name: self.engine},
+            driver=self.driver,
+            forwarding=self.forwarding,
+            links=self.links,
+            flows=self.flows,
+            sockets=self.sockets,
+            health=self.health,
+            lock=self.lock,
         )
         self.agent = FakeAgent(self.host)
 

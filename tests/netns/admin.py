@@ -14,7 +14,7 @@ from typing import Any
 
 from netshare import wiring
 from netshare.core import parse
-from netshare.core.model import IPAddress, StaticEndpoint
+from netshare.core.model import IPAddress, StaticEndpoint, Strategy
 from netshare.lab.topology import Lab, LabReplica
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.netfilter.sockets import ListeningSockets
@@ -91,10 +91,26 @@ class Admin:
             raise
         return Done(process.returncode, out, err)
 
-    def attach(self, name: str, port: str, *replicas: LabReplica, listen: tuple[IPAddress, ...] = ()) -> Attached:
+    def attach(
+        self,
+        name: str,
+        port: str,
+        *replicas: LabReplica,
+        listen: tuple[IPAddress, ...] = (),
+        strategy: Strategy | None = None,
+        weights: tuple[tuple[str, int], ...] = (),
+    ) -> Attached:
         """Attach replicas of the lab, by their addresses; it must go well."""
         number, protocol = parse.port_and_protocol(port)
-        request = AttachRequest(name, number, protocol, listen=listen, endpoints=self._endpoints(replicas))
+        request = AttachRequest(
+            name,
+            number,
+            protocol,
+            listen=listen,
+            endpoints=self._endpoints(replicas),
+            strategy=strategy,
+            weights=weights,
+        )
         return self.lab.host.run(
             attach, self._host, self.client, ListeningSockets(), request, clock=time, progress=lambda _: None
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from pyroute2 import IPRoute
 
@@ -10,7 +11,9 @@ from netshare.core.model import Endpoint, Family, IPAddress, Listener, Protocol,
 from netshare.lab import links
 from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab, LabReplica
+from netshare.lab.traffic import send
 from netshare.netfilter import tracked
+from netshare.netfilter.bridges import HostLinks
 from netshare.netfilter.conntrack import BOTH_FAMILIES, GET
 from netshare.netfilter.flows import TrackedFlows
 from netshare.netfilter.netlink import SUBSYSTEM_CONNTRACK, Netlink
@@ -18,6 +21,7 @@ from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.reconcile import Host, Prepared, reconcile
 from tests.fakes.engine import FakeEngine, container
 from tests.fakes.host import fake_host
+from tests.netns.waiting import until
 
 DNS = Listener(53, Protocol.UDP, to=8080)
 WEB = Listener(80, Protocol.TCP, to=8080)
@@ -41,8 +45,9 @@ class Machine:
         self.engine.running.append(container(one.name, str(one.address), str(one.address6)))
 
     def start(self, name: str | None = None) -> LabReplica:
-        """Add a replica."""
+        """Add a replica that can be reached: a bridge forwards to a new port only some time after its link is up."""
         added = self.lab.add_replica(name)
+        until(lambda: bool(send(self.lab.client.namespace, added.endpoint, 1, timeout=0.2).answers))
         self.run(added)
         return added
 
@@ -120,13 +125,13 @@ def _tracked() -> dict[tuple[Endpoint, Endpoint, Endpoint], bytes]:
 
 
 @contextmanager
-def machine(lab: Lab) -> Iterator[Machine]:
+def machine(lab: Lab, directory: Path) -> Iterator[Machine]:
     """Put a lab's host under netshare."""
     driver, flows, fake = NftablesDriver(), TrackedFlows(), fake_host()
     # Else the kernel sends a client no more than six "port unreachable" and then one a second (icmp(7)).
     lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
     try:
-        yield Machine(lab, replace(fake.host, driver=driver, flows=flows), fake.engine)
+        yield Machine(lab, replace(fake.host, driver=driver, flows=flows, links=HostLinks(directory)), fake.engine)
     finally:
         driver.close()
         flows.close()

@@ -1,12 +1,18 @@
 """Flows that outlive what they were sent to, with real packets: a UDP client with one port that never stops sending."""
 
+import json
+import logging
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from netshare.core.model import Endpoint, Family, Listener, Protocol
+from netshare.agent.inbox import Hint, Inbox
+from netshare.agent.loop import Loop
+from netshare.core.model import Endpoint, Family, Listener, Protocol, Service
 from netshare.errors import NetfilterError
 from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab, LabReplica
@@ -14,6 +20,7 @@ from netshare.netfilter.netlink import SUBSYSTEM_CONNTRACK, Message, Netlink
 from netshare.reconcile import reconcile
 from tests.netns.machine import DNS, WEB, Machine, again, machine
 from tests.netns.sender import Sender
+from tests.netns.waiting import until
 
 pytestmark = pytest.mark.netns
 
@@ -21,8 +28,8 @@ FAMILIES = pytest.mark.parametrize("family", Family)
 
 
 @pytest.fixture
-def host(lab: Lab) -> Iterator[Machine]:
-    with machine(lab) as made:
+def host(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
+    with machine(lab, tmp_path) as made:
         yield made
 
 
@@ -50,6 +57,25 @@ def test_a_client_whose_replica_dies_is_answered_by_another(host: Machine, famil
         assert client.is_silent()
         assert host.reconcile().cleaned.ended == 1
         assert client.answerer() in host.lab.replicas
+
+
+@FAMILIES
+def test_an_agent_does_it_on_the_event(host: Machine, family: Family, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "netshare")
+    inbox = Inbox()
+    host.host.store.save(Service("replica", (DNS,)))
+    running = host.lab.host.start_thread(Loop(host.host, inbox).run)
+    try:
+        until(lambda: bool(caplog.messages))
+        with sender(host, family) as client:
+            dead = chosen(host, client)
+            host.vanish(dead)
+            inbox.put(Hint("docker die"))
+            assert client.answerer() in host.lab.replicas
+    finally:
+        inbox.close()
+        running.result(timeout=10)
+    assert " flows_ended=1 " in caplog.messages[-1]
 
 
 def test_a_client_stays_with_a_replica_that_drains_and_moves_when_it_is_gone(host: Machine) -> None:
@@ -111,6 +137,28 @@ def test_a_client_that_was_answered_by_the_host_itself(host: Machine) -> None:
             assert client.answerer() == "own"
     finally:
         own.stop()
+
+
+def test_a_process_of_the_host_that_answers_late(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer comes when the flow is gone already, and begins one from the host to the client."""
+    host.share(WEB)
+    outside = host.lab.client.namespace
+    with (
+        host.lab.host.run(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as own,
+        outside.run(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        for each in (own, client):
+            each.settimeout(1)
+        own.bind(("", 53))
+        client.connect((str(host.at(Family.IP, 53).address), 53))
+        client.send(b"\n")
+        _, asking = own.recvfrom(100)
+        late = SimpleNamespace(sleep=lambda _: own.sendto(b"late", asking))
+        monkeypatch.setattr("netshare.netfilter.flows.time", late)
+        assert host.share(WEB, DNS).cleaned.ended == 1
+        assert client.recv(100) == b"late"
+        client.send(b"\n")
+        assert json.loads(client.recv(100))["replica"] in host.lab.replicas
 
 
 def test_a_client_of_a_service_that_is_deleted(host: Machine) -> None:
@@ -256,16 +304,16 @@ def test_an_entry_that_ended_meanwhile_is_no_error(host: Machine, monkeypatch: p
 
 def test_another_flow_of_the_same_ends_is_not_taken_for_it(host: Machine) -> None:
     """Between the look and the deletion the entry ended, and the client's next datagram made a new one."""
-    host.share(DNS)
+    one, two, _ = host.lab.replicas.values()
+    host.share(DNS, name="static", to=[one.address])
     with sender(host) as client:
-        chosen(host, client)
+        assert client.answerer() == one.name
         stale = list(host.tracked().values())
-        host.unshare()
-        host.share(DNS)
-        assert client.answerer()
+        host.share(DNS, name="static", to=[two.address])
+        assert client.answerer() == two.name
         fresh = host.tracked()
         host.lab.host.run(delete, stale)
-        assert client.answerer()
+        assert client.answerer() == two.name
         assert fresh == host.tracked()
 
 

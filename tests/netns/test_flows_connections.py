@@ -5,6 +5,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -92,8 +94,8 @@ class Clients:
 
 
 @pytest.fixture
-def host(lab: Lab) -> Iterator[Machine]:
-    with machine(lab) as made:
+def host(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
+    with machine(lab, tmp_path) as made:
         yield made
 
 
@@ -142,14 +144,18 @@ def test_a_client_that_sends_is_reset_unasked(
 
 
 def test_clients_everywhere_are_reset(host: Machine, clients: Clients) -> None:
-    """Outside, on the host itself, by its address and by 127.0.0.1, and on another replica."""
+    """Outside, on the host itself by its address and by 127.0.0.1, on the same bridge and on another."""
     one, two, _ = host.lab.replicas.values()
+    container = host.lab.add_replica("container", network=host.lab.add_network())
+    del host.lab.replicas[container.name]
     host.share(WEB)
     outside = host.at(Family.IP, 80).address
     connected = [
         clients.one_each()[one.name],
         clients.one_each(namespace=host.lab.host, at=outside)[one.name],
+        clients.one_each(namespace=host.lab.host, at=ip_address("127.0.0.1"))[one.name],
         clients.one_each(namespace=two.namespace, at=host.gateway(Family.IP))[one.name],
+        clients.one_each(namespace=container.namespace, at=host.gateway(Family.IP))[one.name],
     ]
     host.vanish(one)
     host.reconcile()

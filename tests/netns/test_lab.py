@@ -203,14 +203,14 @@ class TestLoad:
 
 class TestCleanUp:
     def test_leaves_no_thread_no_descriptor_and_no_namespace(self) -> None:
-        _until(lambda: _networks_in_use() == {_network()})  # an earlier lab's threads may be about to exit
+        before = _networks_in_use()  # a lab of the whole session may be among them
         threads, descriptors = set(threading.enumerate()), _descriptors()
         with Lab() as lab:
             send(lab.client.namespace, lab.replicas["replica-1"].endpoint, 100)
-            assert len(_networks_in_use()) == 1 + 5
+            assert len(_networks_in_use() - before) == 5
         assert set(threading.enumerate()) == threads
         assert _descriptors() == descriptors
-        _until(lambda: _networks_in_use() == {_network()})
+        _until(lambda: _networks_in_use() <= before)
 
     def test_also_after_an_error_inside(self) -> None:
         threads, descriptors = set(threading.enumerate()), _descriptors()

@@ -1,12 +1,20 @@
 """Which containers a name finds."""
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netshare.core.model import Container, Service
-from netshare.core.selection import COMPOSE_ONEOFF, COMPOSE_PROJECT, COMPOSE_SERVICE, LABEL_SERVICE, select
+from netshare.core.selection import (
+    COMPOSE_ONEOFF,
+    COMPOSE_PROJECT,
+    COMPOSE_SERVICE,
+    LABEL_SERVICE,
+    PODMAN_COMPOSE,
+    select,
+)
 from tests.property.strategies import SERVICES, containers
 
 names = st.sampled_from(SERVICES)
@@ -16,14 +24,18 @@ def by_label(name: str, container: Container) -> bool:
     return container.labels.get(LABEL_SERVICE) == name
 
 
+def by_another_label(name: str, container: Container) -> bool:
+    return container.labels.get(LABEL_SERVICE, name) != name
+
+
 def by_compose(name: str, container: Container) -> bool:
     service, project = container.labels.get(COMPOSE_SERVICE), container.labels.get(COMPOSE_PROJECT)
-    return name in (service, f"{project}/{service}")
+    return not by_another_label(name, container) and name in (service, f"{project}/{service}")
 
 
 def by_name(name: str, container: Container) -> bool:
     rest = container.name.removeprefix(name)
-    if not container.name.startswith(name):
+    if not container.name.startswith(name) or by_another_label(name, container):
         return False
     return not rest or (rest[0] in "-_" and rest[1:].isdecimal())
 
@@ -62,6 +74,15 @@ def test_a_selector_replaces_the_name(name: str, running: list[Container]) -> No
 def test_an_engine_narrows_it(name: str, running: list[Container], engine: str) -> None:
     found = select(Service(name, (), engine=engine), running)
     assert found == select(Service(name, ()), [c for c in running if c.engine == engine])
+
+
+@given(names, containers())
+def test_podman_compose_has_names_of_its_own_for_the_same_labels(name: str, running: list[Container]) -> None:
+    translated = [
+        replace(c, labels={PODMAN_COMPOSE.get(key, key): value for key, value in c.labels.items()}) for c in running
+    ]
+    for service in (Service(name, ()), Service(f"shop/{name}", ())):
+        assert [c.id for c in select(service, translated)] == [c.id for c in select(service, running)]
 
 
 # A name with no regular meaning in it at all, found in containers called by it and by nothing else.

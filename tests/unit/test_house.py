@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_every_dependency_is_pinned_for_ci() -> None:
     lines = [line for line in pinned.splitlines() if line and not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []
     declared = project()["project"]
-    wanted = [*declared["dependencies"], *declared["optional-dependencies"]["dev"]]
+    wanted = [*declared["dependencies"], *chain.from_iterable(declared["optional-dependencies"].values())]
     assert {canonical(name) for name in wanted} <= {canonical(line) for line in lines}
     assert [name for name in wanted if ">=" not in name] == []
 

@@ -1,6 +1,7 @@
 """Keeping netshare's rules in the places where this host needs them, and nowhere else."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetfilterError
@@ -11,8 +12,9 @@ from netshare.netfilter.nftables.chains import DEFAULT_MARK
 from netshare.netfilter.surroundings.look import Lookout, Surroundings
 from netshare.netfilter.surroundings.xtables import TABLE, FilterTable, Words
 
-_ATTEMPTS = 5
-"""Others may change a chain between a look at it and a change of it: dockerd, ufw and firewalld take many steps."""
+_PAUSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Others may change a chain between a look at it and a change of it, and dockerd, ufw and firewalld take many steps to
+do what they do: how long, in seconds, to wait before each further attempt."""
 
 
 class HostForwarding:
@@ -21,8 +23,9 @@ class HostForwarding:
     ``mark`` is the bit of the connection mark that says a flow is netshare's.
     """
 
-    def __init__(self, mark: int = DEFAULT_MARK) -> None:
+    def __init__(self, mark: int = DEFAULT_MARK, *, sleep: Callable[[float], None] = time.sleep) -> None:
         """Nothing is looked at before it is asked."""
+        self._sleep = sleep
         self._mark = mark
         self._rule = places.rule(mark)
         self._lookout = Lookout(mark)
@@ -35,22 +38,30 @@ class HostForwarding:
             NetfilterError: the iptables tool that manages a chain refuses.
 
         """
-        for attempt in range(1, _ATTEMPTS + 1):
+        refused: NetfilterError | None = None
+        for pause in _PAUSES:
+            if pause:
+                self._sleep(pause)
             surroundings = self._lookout.look()
             try:
                 changed = self._settle(surroundings, needed=needed)
-            except NetfilterError:
-                if attempt == _ATTEMPTS:
-                    raise
+            except NetfilterError as error:
+                refused = error
                 self._lookout.doubt()
                 continue
             if not changed:
                 return obstacles(surroundings, self._mark) if needed else ()
-        raise NetfilterError("the rules of this host's firewall change faster than netshare finds its place among them")
+        raise refused or NetfilterError("the rules of this host's firewall change faster than netshare's can follow")
 
     def obstacles(self) -> Sequence[Obstacle]:
         """Look, and change nothing; see `ensure`."""
         return obstacles(self._lookout.look(), self._mark)
+
+    def missing(self) -> Sequence[str]:
+        """Look, change nothing, and name the tables in which netshare's rule is not in its place; see `ensure`."""
+        tables = self._lookout.look().tables
+        amiss = (table for table in tables if places.rewrite(table, self._rule, needed=True))
+        return [f"{table.variant.program} {TABLE}" for table in amiss]
 
     def _settle(self, surroundings: Surroundings, *, needed: bool) -> bool:
         """Do what is missing; whether anything was."""

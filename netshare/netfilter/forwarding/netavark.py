@@ -30,7 +30,7 @@ def settle(netlink: Netlink, chains: Sequence[Chain], mark: int, *, needed: bool
         return False
     rules = nf_tables.rules(netlink, Scope.INET, NETAVARK, CHAIN)
     isolated = (
-        bool(nf_tables.rule_handles(netlink, Scope.INET, NETAVARK, _ISOLATION)) if _ISOLATION in rules_in else False
+        bool(nf_tables.packed_rules(netlink, Scope.INET, NETAVARK, _ISOLATION)) if _ISOLATION in rules_in else False
     )
     changes = rewrite(rules, mark, needed=needed and isolated)
     netlink.commit(changes)

@@ -1,6 +1,6 @@
 """The nftables driver: one atomic netlink transaction a change, and the kernel itself as its only memory."""
 
-from netshare.core.diff import Change
+from netshare.core.diff import Change, diff
 from netshare.core.ruleset import Ruleset
 from netshare.netfilter.driver import Observation
 from netshare.netfilter.netlink import SUBSYSTEM_NFTABLES, Netlink
@@ -48,6 +48,16 @@ class NftablesDriver:
         """Commit a change in one batch; see `netshare.netfilter.driver.Driver`."""
         if not change.is_empty:
             self._netlink().commit(transaction.write(change, self._mark))
+
+    def check(self, ruleset: Ruleset) -> None:
+        """Have the kernel try a ruleset on a table of its own, from nothing, without keeping any of it.
+
+        Raises:
+            NotPermittedError, NetfilterError: this kernel refuses it, named by the object it refuses.
+
+        """
+        change = diff(Ruleset(), ruleset, rebuild=True)
+        self._netlink().check(transaction.write(change, self._mark))
 
     def remove_all(self) -> None:
         """Delete the table, if it is there."""

@@ -108,7 +108,7 @@ def numgen_in_turn(modulus: int, *, to: int) -> bytes:
 
 
 def jhash(modulus: int, seed: int, length: int, *, word: int, to: int) -> bytes:
-    """Hash ``length`` bytes of registers to 0..modulus-1 (NFT_HASH_JENKINS); the seed makes it the same on every load."""
+    """Hash ``length`` bytes of registers to 0..modulus-1 (NFT_HASH_JENKINS), alike on every load by its seed."""
     return expression(
         "hash",
         u32(1, register(word)),

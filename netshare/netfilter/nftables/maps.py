@@ -28,6 +28,7 @@ PROTOCOL_NUMBER = {
 }
 _PROTOCOL = {number: protocol for protocol, number in PROTOCOL_NUMBER.items()}
 ADDRESS_LENGTH = {Family.IP: 4, Family.IP6: 16}
+SLOT_LENGTH = 4
 _TYPE_ADDRESS = {Family.IP: 7, Family.IP6: 8}  # enum datatypes of nft
 _TYPE_PROTOCOL, _TYPE_SERVICE, _TYPE_INTEGER, TYPE_VERDICT = 12, 13, 4, 0xFFFFFF00
 _TYPE_NAME = {Family.IP: "ipv4_addr", Family.IP6: "ipv6_addr"}

@@ -11,8 +11,15 @@ from netshare.netfilter.netlink import Netlink
 from netshare.netfilter.nftables import userdata
 from netshare.netfilter.nftables.chains import REFUSE, TABLE, TABLE_COMMENT, StrategyChain, fixed_chains
 from netshare.netfilter.nftables.elements import DATA, KEY, KEY_END, USERDATA, counts, pairs, value, walked
-from netshare.netfilter.nftables.expressions import DATA_VERDICT, VERDICT_CHAIN
-from netshare.netfilter.nftables.maps import CONNECTION_SETS, FIXED_SETS, HAIRPIN_SETS, SERVICE_MAPS, EndpointMap
+from netshare.netfilter.nftables.expressions import DATA_VERDICT, VERDICT_CHAIN, read_host_u32
+from netshare.netfilter.nftables.maps import (
+    CONNECTION_SETS,
+    FIXED_SETS,
+    HAIRPIN_SETS,
+    SERVICE_MAPS,
+    SLOT_LENGTH,
+    EndpointMap,
+)
 from netshare.netfilter.nftables.transaction import (
     ACCEPT,
     GET_CHAIN,
@@ -95,7 +102,7 @@ def _read(netlink: Netlink, sets: frozenset[str]) -> _Content:
     slots = _slots(netlink, sets)
     connections = _connections(netlink, sets)
     dispatches, fitting = _dispatches(listeners, slots)
-    named = {Target(match.protocol, endpoint) for match, own in dispatches.items() for endpoint in own.slots}
+    named = {Target(match.protocol, endpoint) for match, own in dispatches.items() for endpoint in set(own.slots)}
     ruleset = Ruleset(dispatches, frozenset(connections), _hairpins(netlink, sets))
     return _Content(ruleset, connections, fitting and named <= connections.keys())
 
@@ -162,12 +169,22 @@ def _listeners(netlink: Netlink, sets: frozenset[str]) -> dict[Match, _Listener]
 
 
 def _slots(netlink: Netlink, sets: frozenset[str]) -> dict[Match, dict[int, Endpoint]]:
+    """Read who has which slot.
+
+    A listener by source hash has 16,381 of them: its key and each endpoint are unpacked once.
+    """
     found: dict[Match, dict[int, Endpoint]] = {}
     for place in _endpoint_maps():
+        listeners: dict[bytes, dict[int, Endpoint]] = {}
+        endpoints: dict[bytes, Endpoint] = {}
         for message in _elements(netlink, place.name, sets):
             for key, data in pairs(message, place.spec):
-                match, slot = place.entry(key)
-                found.setdefault(match, {})[slot] = place.endpoint(data)
+                prefix = key[:-SLOT_LENGTH]
+                if prefix not in listeners:
+                    listeners[prefix] = found.setdefault(place.entry(key)[0], {})
+                if data not in endpoints:
+                    endpoints[data] = place.endpoint(data)
+                listeners[prefix][read_host_u32(key[-SLOT_LENGTH:])] = endpoints[data]
     return found
 
 

@@ -119,26 +119,22 @@ class Lookout:
 
         The signature is taken before: what changes while the table is being listed must not go unseen.
         """
-        handles = None if variant.is_legacy else self._handles(variant)
+        content = None if variant.is_legacy else self._content(variant)
         if variant in self._tables:
             signature, table = self._tables[variant]
-            if isinstance(table, FilterTable) and handles and signature == (handles, self._uses(table)):
+            if isinstance(table, FilterTable) and content and signature == (content, self._uses(table)):
                 return
         try:
             listed = xtables.listing(variant)
         except NetfilterError as error:
             self._tables[variant] = None, error.message
         else:
-            self._tables[variant] = (handles, self._uses(listed)), listed
+            self._tables[variant] = (content, self._uses(listed)), listed
 
-    def _handles(self, variant: Variant) -> tuple[object, ...]:
-        """Tell in short what is in the chains that matter most.
-
-        A rule's content never changes while it has its handle, and handles are given once in a table's life.
-        """
+    def _content(self, variant: Variant) -> tuple[object, ...]:
+        """Give what is in the chains that matter most, in the kernel's own form: a tool takes far longer to tell."""
         scope, netlink = _SCOPE[variant.family], self.netlink()
-        handles = (nf_tables.rule_handles(netlink, scope, TABLE, chain) for chain in (FORWARD, DOCKER_USER))
-        return nf_tables.table_handle(netlink, scope, TABLE), *handles
+        return tuple(nf_tables.packed_rules(netlink, scope, TABLE, chain) for chain in (FORWARD, DOCKER_USER))
 
     def _uses(self, table: FilterTable) -> frozenset[Chain]:
         """Give the chains that forwarded packets can come to; of those further down, the number of rules must do."""

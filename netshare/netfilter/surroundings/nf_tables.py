@@ -7,7 +7,7 @@ from enum import Enum
 from netshare.core.model import Family
 from netshare.netfilter.netlink import Netlink
 from netshare.netfilter.nftables import userdata
-from netshare.netfilter.nftables.transaction import GET_CHAIN, GET_GENERATION, GET_RULE, GET_TABLE
+from netshare.netfilter.nftables.transaction import GET_CHAIN, GET_GENERATION, GET_RULE
 from netshare.netfilter.nftables.wire import number, string, table_of, text, walk
 
 _HOOK_FORWARD = 2  # NF_INET_FORWARD
@@ -66,7 +66,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule. Its content never changes while it has this handle; a table's handles begin anew with the table."""
+    """A rule. A table's handles begin anew with the table, and a rule that replaces another may have its handle."""
 
     chain: str
     handle: int
@@ -78,12 +78,6 @@ def generation(netlink: Netlink) -> int:
     """Return the number that the kernel raises with every commit, by whomever, in this network namespace."""
     answer = netlink.get(GET_GENERATION, 0, about="the generation of nf_tables")
     return number(table_of(answer or b"").get(1))
-
-
-def table_handle(netlink: Netlink, scope: Scope, table: str) -> int | None:
-    """Give the handle of a table, which no other table of this network namespace ever gets; ``None``: not there."""
-    found = netlink.get(GET_TABLE, scope.value, text(1, table), about=f"table {scope} {table}")
-    return None if found is None else number(table_of(found).get(4))
 
 
 def chains(netlink: Netlink) -> Iterator[Chain]:
@@ -102,9 +96,16 @@ def _chain(scope: Scope, chain: dict[int, memoryview]) -> Chain:
     return Chain(scope, table, name, handle, uses, number(hook.get(1)), priority, number(chain.get(5), 1) == _DROP)
 
 
-def rule_handles(netlink: Netlink, scope: Scope, table: str, chain: str) -> tuple[int, ...]:
-    """Number the rules of a chain, in order: cheap to compare with what was there before."""
-    return tuple(number(rule.get(3)) for rule in _rules(netlink, scope, table, chain))
+def packed_rules(netlink: Netlink, scope: Scope, table: str, chain: str) -> tuple[bytes, ...]:
+    """Give the rules of a chain, in order, but for what they have counted: cheap to compare with what was there."""
+    return tuple(
+        b"".join(
+            bytes(element)
+            for _, element in walk(rule.get(_EXPRESSIONS, b""))
+            if string(table_of(element).get(1)) != "counter"
+        )
+        for rule in _rules(netlink, scope, table, chain)
+    )
 
 
 def rules(netlink: Netlink, scope: Scope, table: str, chain: str) -> tuple[Rule, ...]:

@@ -115,13 +115,22 @@ def test_when_all_is_quiet_it_looks_once_more() -> None:
     watch.close()
 
 
-def test_a_silent_engine_is_not_one_without_containers(watch: Watch) -> None:
-    watch.watched.containers()
-    watch.tell(EventKind.CHANGED)
+def test_an_engine_that_never_answered_is_not_one_without_containers(watch: Watch) -> None:
     watch.engine.die()
     for _ in range(2):
         with pytest.raises(EngineUnreachableError):
             watch.watched.containers()
+
+
+def test_the_last_listing_of_an_engine_that_fell_silent_stands_in(watch: Watch) -> None:
+    listing = watch.watched.containers()
+    watch.tell(EventKind.CHANGED)
+    watch.engine.die()
+    assert [watch.watched.containers() for _ in range(3)] == [listing] * 3
+    assert watch.engine.listings == 4  # it is asked again every time
+    watch.engine.failure = None
+    watch.engine.running.pop()
+    assert watch.watched.containers() == listing[:1]
 
 
 def test_those_it_saw_leaving_stay_gone_once_it_is_silent(watch: Watch) -> None:
@@ -129,9 +138,7 @@ def test_those_it_saw_leaving_stay_gone_once_it_is_silent(watch: Watch) -> None:
     watch.tell(EventKind.LEAVING, "web-1", "kill")
     watch.tell(EventKind.CHANGED, "web-1", "die")
     watch.engine.die()
-    assert watch.leaving() == {"web-1"}
-    with pytest.raises(EngineUnreachableError):
-        watch.watched.containers()
+    assert [watch.leaving() for _ in range(2)] == [{"web-1"}] * 2
     watch.tell(EventKind.LEAVING, "web-2", "kill")
     assert watch.leaving() == {"web-1", "web-2"}
 
@@ -142,8 +149,8 @@ def test_a_broken_stream_is_told_of_once_and_opened_again(watch: Watch, caplog: 
     watch.engine.die()
     watch.engine.close()
     assert watch.next() == Hint("docker unreachable")
-    with pytest.raises(EngineUnreachableError):
-        watch.watched.containers()
+    watch.engine.running.pop()
+    assert len(watch.watched.containers()) == 2
     watch.engine.failure = None
     assert watch.next() == Hint("docker subscribed")
     assert watch.watched.containers() == tuple(watch.engine.running)
@@ -159,3 +166,18 @@ def test_it_ends_while_the_engine_is_silent() -> None:
     watch._thread.start()  # noqa: SLF001 (nothing is subscribed)
     assert watch.next() == Hint("docker unreachable")
     watch.close()
+
+
+def test_an_engine_that_was_never_there_is_no_matter_for_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    watch = Watch()
+    watch.engine.failure = EngineUnreachableError("nobody listens", absent=True)
+    watch._thread.start()  # noqa: SLF001 (nothing is subscribed)
+    assert watch.next() == Hint("docker absent")
+    watch.engine.die()
+    assert watch.next() == Hint("docker unreachable")
+    watch.close()
+    assert [(record.levelname, record.message.split(" reason=")[0]) for record in caplog.records] == [
+        ("INFO", "observe engine=docker state=absent"),
+        ("WARNING", "observe engine=docker state=unreachable"),
+    ]

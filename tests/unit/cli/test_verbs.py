@@ -118,6 +118,7 @@ def test_list(netshare: Netshare, fake: FakeHost) -> None:
                 "listeners": [{"address": "10.0.0.1", "port": 80, "protocol": "tcp", "to": None}],
             },
         ],
+        "notices": [],
     }
 
 
@@ -127,8 +128,8 @@ def test_status(netshare: Netshare, fake: FakeHost) -> None:
     fake.connections.open[Target(Protocol.TCP, endpoint("172.18.0.3", 80))] = 12
     done = netshare("status")
     assert done.out.splitlines()[:2] == [
-        "SERVICE  LISTENERS  REPLICA     ENDPOINT       STATE  TOTAL  ACTIVE  REASON",
-        "web      80/tcp     shop-web-1  172.18.0.3:80  ready  2      12",
+        "SERVICE  LISTENERS  REPLICA     ENDPOINT       STATE  WEIGHT  TOTAL  ACTIVE  REASON",
+        "web      80/tcp     shop-web-1  172.18.0.3:80  ready  1       2      12",
     ]
     [service] = netshare("status", "web", "--output=json").document["services"]
     assert service["replicas"][0] == {
@@ -224,7 +225,7 @@ def test_version_and_help(netshare: Netshare) -> None:
     assert netshare("version", "-o", "json").document["version"] == __version__
     bare = netshare()
     assert (bare.code, bare.out) == (0, netshare("--help").out)
-    for verb in ("attach", "detach", "list", "status", "sync", "agent", "rules", "reset", "demo", "version"):
+    for verb in ("attach", "detach", "list", "status", "weight", "sync", "agent", "rules", "reset", "demo", "version"):
         assert f"\n  {verb} " in bare.out
         assert netshare(verb, "--help").code == 0
 
@@ -270,14 +271,12 @@ ATTACH = ("attach", "web", "80", "--timeout", "0")
         (nothing, ("attach", "web", "80", "--to", "0"), 2, "usage", "port 0 is out of range"),
         (nothing, ("attach", "web", "80", "--driver", "frob"), 2, "usage", "there is no driver 'frob'"),
         (nothing, ("attach", "web", "80", "--driver", "iptables"), 2, "usage", "iptables is not in this version"),
-        (nothing, ("attach", "web", "80", "--engine", "podman"), 2, "usage", "podman is not in this version"),
-        (
-            nothing,
-            ("attach", "web", "80", "--strategy", "round-robin"),
-            2,
-            "usage",
-            "round-robin is not in this version",
-        ),
+        (nothing, ("attach", "web", "80", "--engine", "lxd"), 2, "usage", "there is no engine 'lxd'"),
+        (nothing, ("attach", "web", "80", "--strategy", "fair"), 2, "usage", "there is no strategy 'fair'"),
+        (nothing, ("attach", "web", "80", "--weight", "shop-web-1"), 2, "usage", "is not REPLICA=W"),
+        (nothing, ("attach", "web", "80", "--weight", "shop-web-1=257"), 2, "usage", "'257' is not a weight"),
+        (nothing, ("weight", "web", "shop-web-1", "-1"), 2, "usage", "No such option: -1"),
+        (nothing, ("weight", "web", "shop-web-1", "many"), 2, "usage", "'many' is not a weight"),
         (nothing, ("attach", "web", "80", "--listen", "0.0.0.0"), 2, "usage", "names no address"),
         (nothing, ("attach", "web", "80", "--timeout", "soon"), 2, "usage", "'soon' is not a time"),
         (nothing, ("attach", "../etc", "80"), 2, "usage", "is not a service name"),
@@ -288,6 +287,8 @@ ATTACH = ("attach", "web", "80", "--timeout", "0")
         (exposing, ATTACH, 2, "usage", "web exposes several tcp ports: 80, 81"),
         (nothing, ("attach", "nobody", "80"), 3, "not_found", "no container matches nobody"),
         (nothing, ("detach", "nobody"), 3, "not_found", "no service is called nobody"),
+        (nothing, ("attach", "web", "80", "--weight", "shop-web-9=2"), 3, "not_found", "web has no replica"),
+        (nothing, ("weight", "nobody", "web-1", "2"), 3, "not_found", "no service is called nobody"),
         (nothing, ("status", "nobody"), 3, "not_found", "no service is called nobody"),
         (published, ATTACH, 4, "port_conflict", "published by container proxy"),
         (listening, ATTACH, 4, "port_conflict", "in use by nginx (pid 7)"),
@@ -331,7 +332,16 @@ def test_every_failure_has_its_code_a_clear_line_and_a_mend(
 
 @pytest.mark.parametrize(
     "words",
-    [("attach", "web", "80"), ("detach", "web"), ("status",), ("sync",), ("rules",), ("reset", "--yes"), ("agent",)],
+    [
+        ("attach", "web", "80"),
+        ("detach", "web"),
+        ("status",),
+        ("weight", "web", "web-1", "2"),
+        ("sync",),
+        ("rules",),
+        ("reset", "--yes"),
+        ("agent",),
+    ],
 )
 def test_an_ordinary_user_is_told_early(
     netshare: Netshare,

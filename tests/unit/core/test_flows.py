@@ -13,6 +13,7 @@ from netshare.core.model import (
     ContainerStatus,
     Endpoint,
     Family,
+    Health,
     IPAddress,
     Listener,
     Protocol,
@@ -110,6 +111,17 @@ class TestDatagrams:
         assert not world.ends(flow(DNS, "172.30.0.1"))
         world = World(([DNS_SERVICE], [leaving, TWO]), ([DNS_SERVICE], [TWO]))
         assert world.ends(flow(DNS, "172.30.0.1"))
+
+    @pytest.mark.parametrize(
+        "unwell",
+        [replace(ONE, status=ContainerStatus.PAUSED), replace(ONE, health=Health.UNHEALTHY)],
+        ids=["paused", "unhealthy"],
+    )
+    def test_a_replica_that_is_unwell_keeps_them_only_while_none_is_ready(self, unwell: Container) -> None:
+        stuck = flow(DNS, "172.30.0.1")
+        assert World(([DNS_SERVICE], [ONE, TWO]), ([DNS_SERVICE], [unwell, TWO])).ends(stuck)
+        assert not World(([DNS_SERVICE], [ONE]), ([DNS_SERVICE], [unwell])).ends(stuck)
+        assert World(([DNS_SERVICE], [unwell]), ([DNS_SERVICE], [unwell, TWO])).ends(stuck)
 
     def test_the_last_replica(self) -> None:
         world = World(([DNS_SERVICE], [ONE]), ([DNS_SERVICE], []))
@@ -247,6 +259,13 @@ class TestConnections:
         assert not world.ends(flow(WEB, "172.30.0.1"))
         moved = World(([shop], [ONE]), ([service("dns", Listener(80, to=9090))], [ONE]))
         assert not moved.ends(flow(WEB, "172.30.0.1"))
+
+    def test_not_by_being_unwell(self) -> None:
+        shop = service("dns", WEB)
+        unwell = replace(ONE, health=Health.UNHEALTHY)
+        assert not World(([shop], [ONE, TWO]), ([shop], [unwell, TWO]), thorough=True).ends(flow(WEB, "172.30.0.1"))
+        static = [service("web", WEB, endpoints=("172.30.0.1", "172.30.0.2"))]
+        assert not World((static, []), (static, []), thorough=True).ends(flow(WEB, "172.30.0.3"))
 
     def test_not_those_that_are_over(self) -> None:
         shop = service("dns", WEB)

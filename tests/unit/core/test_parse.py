@@ -178,9 +178,9 @@ def test_choices_know_what_a_later_version_may_bring() -> None:
     assert [parse.strategy(each) for each in Strategy] == list(Strategy)
     assert parse.driver("auto") == "auto"
     assert parse.engine("static") == "static"
-    for read, word in ((parse.driver, "iptables"), (parse.engine, "podman")):
-        with pytest.raises(UsageError, match=f"{word} is not in this version"):
-            read(word)
+    assert parse.engine("podman") == "podman"
+    with pytest.raises(UsageError, match="iptables is not in this version"):
+        parse.driver("iptables")
     for read in (parse.strategy, parse.driver, parse.engine):
         with pytest.raises(UsageError, match=r"there is no .* 'frob'") as refused:
             read("frob")

@@ -20,12 +20,11 @@ INFO = {"SystemTime": "2026-11-22T07:54:49.467183628Z", "SecurityOptions": ["nam
 class FakeDockerd:
     """``answers`` are by path, as (status, body); what is put into ``events`` is sent: text, or `None` to hang up.
 
-    To a path among ``silent`` it never answers.
+    To a path among ``silent`` it never answers. ``headers`` come with every answer.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, object]] = {
-            "/version": (200, {"ApiVersion": "1.41"}),
             "/info": (200, INFO),
             "/networks": (200, NETWORKS),
             "/containers/json": (200, []),
@@ -33,6 +32,7 @@ class FakeDockerd:
         }
         self.events: Queue[str | None] = Queue()
         self.silent: set[str] = set()
+        self.headers = {"Api-Version": "1.41"}
         self.ending = threading.Event()
         self.asked: list[str] = []
         self.since: list[str] = []
@@ -93,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
         self.send_header("Content-Length", str(len(content)))
+        for name, value in self.dockerd.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 

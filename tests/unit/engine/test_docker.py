@@ -50,7 +50,7 @@ def test_the_sdk_is_not_loaded_before_an_engine_is_asked() -> None:
 def test_the_second_listing_is_one_request(dockerd: FakeDockerd, engine: DockerEngine) -> None:
     dockerd.answers["/containers/json"] = 200, [docker_20()]
     engine.containers()
-    assert dockerd.asked == ["/version", "/info", "/containers/json", "/networks"]
+    assert dockerd.asked == ["/_ping", "/info", "/containers/json", "/networks"]
     engine.containers()
     assert dockerd.asked[4:] == ["/containers/json"]
 
@@ -63,7 +63,7 @@ def test_a_rootless_engine_is_an_obstacle(dockerd: FakeDockerd, engine: DockerEn
     assert "rootless" in container.obstacle
 
 
-@pytest.mark.parametrize("path", ["/version", "/info", "/containers/json", "/networks"])
+@pytest.mark.parametrize("path", ["/_ping", "/info", "/containers/json", "/networks"])
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
@@ -78,6 +78,8 @@ def test_a_bad_answer_is_an_engine_that_cannot_be_reached(
 ) -> None:
     dockerd.answers["/containers/json"] = 200, [docker_20()]
     dockerd.answers[path] = status, body
+    if path == "/_ping":
+        dockerd.headers.clear()
     with pytest.raises(EngineUnreachableError) as raised:
         engine.containers()
     assert raised.value.message.startswith(f"Docker does not answer at {dockerd.url}: ")
@@ -123,7 +125,7 @@ def test_where_nobody_answers(url: str, said: str) -> None:
         assert "DOCKER_HOST" in raised.value.hint
 
 
-@pytest.mark.parametrize("path", ["/version", "/info", "/containers/json"])
+@pytest.mark.parametrize("path", ["/_ping", "/info", "/containers/json"])
 def test_a_docker_that_does_not_answer_in_time(
     dockerd: FakeDockerd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netshare.core.model import Attachment, Container, ContainerStatus, Health, Protocol, PublishedPort
-from netshare.engine.docker_answers import attached_network_ids, containers, is_rootless, networks, plain, time_ns
+from netshare.engine.answers import plain, time_ns
+from netshare.engine.docker_answers import attached_network_ids, containers, is_rootless, networks
 from tests.unit.engine.docker_samples import (
     BRIDGE,
     INTERNAL,

@@ -24,16 +24,20 @@ def flow(
     endpoint: Endpoint,
     protocol: Protocol = Protocol.TCP,
     *,
+    client: Endpoint | None = None,
+    listener: Endpoint | None = None,
     state: int | None = None,
     mark: int | None = DEFAULT_MARK,
+    identity: int = 0xC0FFEE,
     is_shaped_otherwise: bool = False,
 ) -> memoryview:
     """Describe a flow to an endpoint; one in a zone has an attribute between its tuples."""
     version, number = endpoint.address.version, PROTOCOL_NUMBER[protocol]
+    client, listener = client or CLIENT[version], listener or LISTENER[version]
     parts = [
-        direction(1, number, CLIENT[version], LISTENER[version]),
+        direction(1, number, client, listener),
         attribute(18, b"\0\7") if is_shaped_otherwise else b"",
-        direction(2, number, endpoint, CLIENT[version]),
+        direction(2, number, endpoint, client),
         u32(3, 0x1A8),
         u32(7, 431_999),
     ]
@@ -42,4 +46,4 @@ def flow(
         parts.append(nested(4, nested(_PROTOINFO[protocol], attribute(1, bytes([shown])), attribute(2, b"\7"))))
     if mark is not None:
         parts.append(u32(8, mark))
-    return memoryview(b"".join((*parts, u32(12, 0xC0FFEE), u32(11, 1))))
+    return memoryview(b"".join((*parts, u32(12, identity), u32(11, 1))))

@@ -120,13 +120,14 @@ def test_the_right_to_ask_the_kernel_is_needed() -> None:
         look(fake)
 
 
-def test_list_asks_neither_engine_nor_kernel() -> None:
+def test_list_needs_neither_engine_nor_kernel() -> None:
     fake = served(container("web", "172.17.0.2"))
     fake.store.corrupt("old")
     fake.engine.die()
     fake.driver.blindness = NotPermittedError("needs CAP_NET_ADMIN")
     fake.agent.running_pid = 4242
-    listing = list_services(fake.store, fake.agent)
+    listing = list_services(fake.host, fake.agent)
     assert [service.name for service in listing.services] == ["web"]
     assert [type(problem) for problem in listing.problems] == [DefinitionError]
     assert listing.agent.pid == 4242
+    assert listing.remarks == ("services that labels make are not listed: needs CAP_NET_ADMIN",)

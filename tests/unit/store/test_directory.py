@@ -120,7 +120,7 @@ def document(**changes: object) -> bytes:
         (document(listeners=[{"port": 80, "protocol": "tcp"}] * 2), "listener 80/tcp is there twice"),
         (document(strategy="roulette"), "there is no strategy 'roulette'"),
         (document(driver="iptables"), "driver iptables is not in this version"),
-        (document(engine="podman"), "engine podman is not in this version"),
+        (document(engine="lxd"), "there is no engine 'lxd'"),
         (document(endpoints=["127.0.0.1"]), "can't be reached"),
         (document(engine="static"), "its engine is static and it lists no endpoints"),
         (document(endpoints=["10.0.0.2"], network="n"), "it lists its endpoints and looks for replicas too"),
