@@ -1,0 +1,1 @@
+"""Making the image where no registry is."""

@@ -1,0 +1,1 @@
+"""The application: synchronous code that knows neither gevent nor the server it runs in."""
