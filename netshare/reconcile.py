@@ -1,7 +1,7 @@
 """The way of the data: definitions and containers in, kernel state out. The agent and every verb call this.
 
-One stage after the other: load → list → judge → observe → plan → diff → apply → link → forward → clean. Everything
-that differs between hosts is handed in by a `Host`; nothing here prints, waits or remembers.
+One stage after the other: load → list → observe → label → judge → plan → diff → apply → link → forward → clean.
+Everything that differs between hosts is handed in by a `Host`; nothing here prints, waits or remembers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

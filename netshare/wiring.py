@@ -11,8 +11,9 @@ from netshare.core import parse
 from netshare.runtime import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
+    from netshare.engine.pods import PodEngine
     from netshare.engine.protocol import Engine
     from netshare.netfilter.conntrack import TrackedConnections
     from netshare.netfilter.examination import KernelExamination
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from netshare.operations.demo_steps import Step
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
+    from netshare.store.directory import DefinitionStore
 
 
 def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Host":
@@ -60,6 +62,26 @@ def _engines() -> "dict[str, Engine]":
     }
 
 
+def pod_engines(names: "Sequence[str]") -> "dict[str, PodEngine]":
+    """Put together who makes pods; nobody is asked before it is needed."""
+    from netshare.engine.compatible_pods import CompatiblePods
+    from netshare.engine.docker import DOCKER
+    from netshare.engine.podman import PODMAN
+
+    there: dict[str, PodEngine] = {
+        "docker": CompatiblePods(DOCKER, "docker", os.environ.get("DOCKER_HOST")),
+        "podman": CompatiblePods(PODMAN, "podman", os.environ.get("CONTAINER_HOST")),
+    }
+    return {name: there[name] for name in names}
+
+
+def store() -> "DefinitionStore":
+    """Read the definitions of this host."""
+    from netshare.store.directory import DefinitionStore
+
+    return DefinitionStore(paths.services_dir(paths.state_dir()))
+
+
 def agent_control(runtime_dir: Path | None = None) -> "AgentClient":
     """Find the agent of this host, if one runs."""
     from netshare.runtime.agent import AgentClient
@@ -98,11 +120,18 @@ def run_agent() -> None:
     from netshare.netfilter.memory import RememberingDriver
     from netshare.netfilter.nftables.driver import NftablesDriver
     from netshare.netfilter.reservation import PortReservation
+    from netshare.netfilter.unanswered import UnansweredConnections
 
     driver = NftablesDriver()
     own = replace(host(), driver=RememberingDriver(driver))
-    commits = CommitWatch(lambda: (driver.port,))
-    run(own, _engines(), paths.runtime_dir(), PortReservation(sockets()), commits)
+    run(
+        own,
+        _engines(),
+        paths.runtime_dir(),
+        reservation=PortReservation(sockets()),
+        commits=CommitWatch(lambda: (driver.port,)),
+        unanswered=UnansweredConnections(),
+    )
 
 
 def demo() -> "Generator[Step, None, None]":

@@ -16,6 +16,7 @@ from netshare.agent.loop import Loop, Reservation
 from netshare.agent.monitor import Commits, KernelMonitor
 from netshare.agent.probing import Prober
 from netshare.agent.server import ControlServer
+from netshare.agent.suspicion import Suspicion, Unanswered
 from netshare.agent.watch import WatchedEngine
 from netshare.engine.protocol import Engine
 from netshare.health.board import HealthBoard
@@ -28,7 +29,15 @@ _log = logging.getLogger(__name__)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(host: Host, engines: Mapping[str, Engine], directory: Path, reservation: Reservation, commits: Commits) -> None:
+def run(
+    host: Host,
+    engines: Mapping[str, Engine],
+    directory: Path,
+    *,
+    reservation: Reservation,
+    commits: Commits,
+    unanswered: Unanswered,
+) -> None:
     """Reconcile until SIGTERM or SIGINT; the kernel is left as it is, and SIGHUP reconciles at once.
 
     Raises:
@@ -43,14 +52,15 @@ def run(host: Host, engines: Mapping[str, Engine], directory: Path, reservation:
         _allow_descriptors()
         server = ControlServer(directory, inbox)
         prober = Prober(probe, inbox.put, HealthBoard(health_path(directory)))
-        threads = _start(
-            inbox, [server.serve, monitor.follow, prober.follow, *(engine.follow for engine in watched.values())]
-        )
+        suspicion = Suspicion(unanswered, prober)
+        own = [server.serve, monitor.follow, prober.follow, suspicion.follow]
+        threads = _start(inbox, [*own, *(engine.follow for engine in watched.values())])
         _log.info("start driver=%s engines=%s", host.driver.name, ",".join(watched))
         try:
             Loop(replace(host, engines=watched, health=prober), inbox, reservation=reservation, probing=prober).run()
         finally:
             server.close()
+            suspicion.close()
             prober.close()
             monitor.close()
             for engine in watched.values():

@@ -8,13 +8,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from threading import Lock
-from typing import Protocol
 
 from netshare.agent.inbox import Hint
+from netshare.agent.posting import Board, Poster
 from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, delay
 from netshare.core.judging import probes_of
+from netshare.core.model import Endpoint, IPAddress
 from netshare.core.plan import ServiceReplicas
 from netshare.health.board import boot_time
 from netshare.health.probing import NotAskedError
@@ -23,19 +24,6 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 512
 """How many probes may be under way: each is an open file."""
-_COALESCE = 0.05
-_RENEW = 10.0
-"""Seconds between renewals of what is put up, so that a reader can tell how old it is."""
-
-
-class Board(Protocol):
-    """Where verdicts are put up, and were before."""
-
-    def publish(self, verdicts: Mapping[Probe, Verdict]) -> None:
-        """Put these up in place of all others."""
-
-    def read(self, *, renewed: bool) -> Mapping[Probe, Verdict]:
-        """Read what still says something."""
 
 
 class Prober:
@@ -56,7 +44,6 @@ class Prober:
         """``probe`` asks once, ``tell`` is told of every endpoint that rose or fell, ``draw`` gives 0 to 1."""
         self._probe = probe
         self._tell = tell
-        self._board = board
         self._draw = draw
         self._at_once = at_once
         self._lock = Lock()
@@ -65,15 +52,14 @@ class Prober:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._is_ended = False
-        self._is_up = bool(self._verdicts)
-        self._put_up_at = -_COALESCE
-        self._is_to_be_put_up = False
+        self._poster = Poster(board, self._known, is_up=bool(self._verdicts))
         self._said: set[str] = set()
+        self._asleep: dict[Probe, asyncio.Future[None]] = {}
+        self._suspected: set[Probe] = set()
 
     def verdicts(self) -> Verdicts:
         """Give what is known now."""
-        with self._lock:
-            return Verdicts(dict(self._verdicts), is_probed=True)
+        return Verdicts(self._known(), is_probed=True)
 
     def watch(self, services: Iterable[ServiceReplicas], kept: Set[str] = frozenset()) -> None:
         """Probe the replicas of these, and go on with those of ``kept`` services, of which nothing new is known."""
@@ -91,6 +77,18 @@ class Prober:
             self._wanted = frozenset(wanted)
             self._verdicts = {probe: verdict for probe, verdict in self._verdicts.items() if probe in wanted}
             self._wake()
+
+    def suspect(self, endpoints: Set[Endpoint]) -> None:
+        """Probe replicas at these addresses at once: clients wait for them in vain."""
+        addresses = {endpoint.address for endpoint in endpoints}
+        with self._lock:
+            if self._loop is not None and addresses:
+                self._loop.call_soon_threadsafe(self._hurry, addresses)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to probe."""
+        return bool(self._wanted)
 
     def follow(self) -> None:
         """Probe until `close`."""
@@ -112,22 +110,23 @@ class Prober:
         places = asyncio.Semaphore(self._at_once)
         running: dict[Probe, asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
-            renewal = group.create_task(self._renew())
+            renewal = group.create_task(self._poster.renew())
             while not self._is_ended:
                 with self._lock:
                     wanted, known = self._wanted, frozenset(self._verdicts)
                 for probe in running.keys() - wanted:
                     running.pop(probe).cancel()
+                    self._suspected.discard(probe)
                 for probe in wanted - running.keys():
                     running[probe] = group.create_task(self._repeat(probe, places, is_new=probe not in known))
-                self._put_up_soon()
+                self._poster.post_soon()
                 await self._changed.wait()
                 self._changed.clear()
             for task in (renewal, *running.values()):
                 task.cancel()
         with self._lock:
             self._loop = None
-        self._put_up()
+        self._poster.post()
 
     async def _repeat(self, probe: Probe, places: asyncio.Semaphore, *, is_new: bool) -> None:
         """Probe for ever: a new endpoint now, one that is known some time within an interval; then evenly."""
@@ -135,12 +134,31 @@ class Prober:
         due = loop.time() if is_new else loop.time() + self._draw() * probe.check.interval
         spread = self._draw() if is_new else 1.0  # those that came together are soon apart
         while True:
-            await asyncio.sleep(due - loop.time())
+            await self._sleep_until(due, probe)
             async with places:
                 began = loop.time()
                 pause = spread * await self._ask(probe)
             due = max(began + pause, loop.time())
             spread = 1.0
+
+    async def _sleep_until(self, due: float, probe: Probe) -> None:
+        loop = asyncio.get_running_loop()
+        self._asleep[probe] = waking = loop.create_future()
+        timer = loop.call_at(due, _wake_up, waking)
+        try:
+            await waking
+        finally:
+            timer.cancel()
+            if self._asleep.get(probe) is waking:
+                del self._asleep[probe]
+
+    def _hurry(self, addresses: Set[IPAddress]) -> None:
+        """Wake the probes of these addresses that thought all was well."""
+        for probe in [each for each in self._asleep if each.endpoint.address in addresses]:
+            verdict = self._verdicts.get(probe, Verdict())
+            if verdict.standing is not Standing.UNHEALTHY and not verdict.failed:
+                self._suspected.add(probe)
+                _wake_up(self._asleep[probe])
 
     async def _ask(self, probe: Probe) -> float:
         """Probe once; gives the seconds from the beginning of this probe to that of the next."""
@@ -149,7 +167,11 @@ class Prober:
         except NotAskedError as error:
             self._say_once(f"nothing can be probed: {error}")
             return probe.check.interval
-        return delay(self._note(probe, failure), probe.check, self._draw())
+        verdict = self._note(probe, failure)
+        pause = delay(verdict, probe.check, self._draw(), suspected=probe in self._suspected)
+        if not verdict.failed:
+            self._suspected.discard(probe)
+        return pause
 
     def _note(self, probe: Probe, failure: str | None) -> Verdict:
         with self._lock:
@@ -158,57 +180,32 @@ class Prober:
             if probe not in self._wanted:
                 return verdict
             self._verdicts[probe] = verdict
-        if (verdict.standing, verdict.reason) != (before.standing, before.reason):
-            self._put_up_soon()  # before the kernel follows: so `status` is never behind it
         if verdict.standing is not before.standing:
-            fell = verdict.standing is Standing.UNHEALTHY
-            level = logging.WARNING if fell else logging.INFO
-            reason = f" reason={verdict.reason!r}" if fell else ""
-            _log.log(
-                level,
-                "judge service=%s endpoint=%s standing=%s%s",
-                probe.service,
-                probe.endpoint,
-                verdict.standing,
-                reason,
-            )
-            self._tell(Hint(f"health of {probe.service}", time.time_ns()))
+            self._report(probe, verdict)
+        elif verdict.reason != before.reason:
+            self._poster.post_soon()
         return verdict
 
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(_RENEW)
-            self._put_up()
-
-    def _put_up_soon(self) -> None:
-        """Put up what is known: at once, but not over and over while there is much news."""
-        loop = asyncio.get_running_loop()
-        wait = self._put_up_at + _COALESCE - loop.time()
-        if wait <= 0:
-            self._put_up_at = loop.time()
-            self._put_up()
-        elif not self._is_to_be_put_up:
-            self._is_to_be_put_up = True
-            loop.call_later(wait, self._put_up_late)
-
-    def _put_up_late(self) -> None:
-        self._is_to_be_put_up = False
-        self._put_up_at = asyncio.get_running_loop().time()
-        self._put_up()
-
-    def _put_up(self) -> None:
-        with self._lock:
-            verdicts = dict(self._verdicts)
-        if not verdicts and not self._is_up:
-            return
-        try:
-            self._board.publish(verdicts)
-        except OSError as error:
-            self._say_once(f"the health of replicas can't be put up for others to see: {error}")
+    def _report(self, probe: Probe, verdict: Verdict) -> None:
+        about = probe.service, probe.endpoint, verdict.standing
+        if verdict.standing is Standing.UNHEALTHY:
+            _log.warning("judge service=%s endpoint=%s standing=%s reason=%r", *about, verdict.reason)
         else:
-            self._is_up = bool(verdicts)
+            _log.info("judge service=%s endpoint=%s standing=%s", *about)
+        # Put up before the kernel follows: so `status` is never behind it.
+        hint = Hint(f"health of {probe.service}", time.time_ns())
+        self._poster.post_soon(lambda: self._tell(hint))
+
+    def _known(self) -> dict[Probe, Verdict]:
+        with self._lock:
+            return dict(self._verdicts)
 
     def _say_once(self, problem: str) -> None:
         if problem not in self._said:
             self._said.add(problem)
             _log.warning("judge problem=%r", problem)
+
+
+def _wake_up(waking: "asyncio.Future[None]") -> None:
+    if not waking.done():
+        waking.set_result(None)

@@ -14,6 +14,7 @@ from netshare.cli.demo import demo
 from netshare.cli.detach import detach
 from netshare.cli.doctor import doctor
 from netshare.cli.listing import list_
+from netshare.cli.pod import pod
 from netshare.cli.reset import reset
 from netshare.cli.rules import rules
 from netshare.cli.status import status
@@ -40,6 +41,7 @@ app.command()(agent)
 app.command()(rules)
 app.command()(doctor)
 app.command()(reset)
+app.add_typer(pod, name="pod")
 app.command()(demo)
 app.command()(version)
 

@@ -14,6 +14,8 @@ from netshare.core.model import Endpoint, HealthCheck
 
 JITTER = 0.1
 """How much earlier than asked for a probe may come, so that many do not come at once: never later."""
+SUSPECTED_PACE = 0.5
+"""Seconds between probes of an endpoint that leaves clients waiting and has failed one already."""
 GRACE = 60.0
 """Seconds for which a verdict is believed after the time in which it could have been another."""
 
@@ -87,16 +89,19 @@ def _after_success(verdict: Verdict, check: HealthCheck, now: float) -> Verdict:
     return Verdict(Standing.HEALTHY, was_healthy=True, since=now)
 
 
-def delay(verdict: Verdict, check: HealthCheck, draw: float) -> float:
+def delay(verdict: Verdict, check: HealthCheck, draw: float, *, suspected: bool = False) -> float:
     """Say how long after the beginning of one probe the next begins; ``draw`` is from 0 to 1.
 
     After a first failure they follow closer, by as much as waiting for the last one may take: so an endpoint that
     answers nothing at all is unhealthy no later than ``fall`` intervals after its last answer, as one that refuses is.
+    One that is ``suspected``, since clients wait for it in vain, is asked faster still.
     """
     pace = check.interval
     if verdict.failed and verdict.standing is not Standing.UNHEALTHY:
         # It has failed and is not felled, so `fall` is 2 or more.
         pace = max(pace - check.timeout / (check.fall - 1), check.timeout)
+        if suspected:
+            pace = min(pace, SUSPECTED_PACE)
     return pace * (1 - JITTER * draw)
 
 

@@ -129,6 +129,8 @@ def labelled(containers: Iterable[Container], given: Given) -> Labelled:
         if told is None and proposal.asked:
             wanted.append(proposal)
         notices += told or ()
+    if not wanted:
+        return Labelled((), tuple(notices))
     ports = Ports(given.attached.values(), given.held, given.kept | given.unreadable, given.rival)
     granted: dict[str, list[Listener]] = {}
     refused: dict[tuple[str, str], list[Listener]] = {}

@@ -20,7 +20,11 @@ WEIGHT = "netshare.weight"
 STRATEGY = "netshare.strategy"
 HEALTH = "netshare.health"
 DRAIN = "netshare.drain"
-KNOWN = (SERVICE, PORT, TO, NETWORK, WEIGHT, STRATEGY, HEALTH, DRAIN)
+POD = "netshare.pod"
+POD_ROLE = "netshare.pod.role"
+POD_PORTS = "netshare.pod.ports"
+KNOWN = (SERVICE, PORT, TO, NETWORK, WEIGHT, STRATEGY, HEALTH, DRAIN, POD, POD_ROLE, POD_PORTS)
+"""Those of a pod are netshare's own, on the containers that `netshare pod` makes: see `netshare.core.pods`."""
 
 MAX_PORTS = 64
 """How many ports one container can ask for."""

@@ -22,33 +22,34 @@ def table(strategy: Strategy, weights: Mapping[Endpoint, int]) -> tuple[Endpoint
     if not weighted:
         return ()
     divisor = reduce(gcd, weighted.values())
-    return _filled(strategy, tuple((endpoint, weight // divisor) for endpoint, weight in weighted.items()))
-
-
-@lru_cache(maxsize=256)
-def _filled(strategy: Strategy, weights: tuple[tuple[Endpoint, int], ...]) -> tuple[Endpoint, ...]:
-    """Fill a table; remembered, as every reconcile asks for all of them again and a Maglev table takes 15 ms."""
-    reduced = dict(weights)
+    reduced = tuple((endpoint, weight // divisor) for endpoint, weight in weighted.items())
     match strategy:
         case Strategy.RANDOM:
-            return tuple(endpoint for endpoint, weight in reduced.items() for _ in range(weight))
+            return tuple(endpoint for endpoint, weight in reduced for _ in range(weight))
         case Strategy.ROUND_ROBIN:
             return _in_turn(reduced)
         case Strategy.SOURCE_HASH:
-            return maglev.table(reduced)
+            return _hashed(reduced)
+
+
+@lru_cache(maxsize=128)
+def _hashed(weights: tuple[tuple[Endpoint, int], ...]) -> tuple[Endpoint, ...]:
+    """Fill Maglev's table; remembered, as it takes 15 ms and every reconcile asks for all of them again."""
+    return maglev.table(dict(weights))
 
 
 def _order(endpoint: Endpoint) -> tuple[int, int, int]:
     return endpoint.address.version, int(endpoint.address), endpoint.port
 
 
-def _in_turn(weights: Mapping[Endpoint, int]) -> tuple[Endpoint, ...]:
+@lru_cache(maxsize=128)
+def _in_turn(weights: tuple[tuple[Endpoint, int], ...]) -> tuple[Endpoint, ...]:
     """Order one cycle smoothly: weights 2 and 1 give a b a, not a a b.
 
     The smooth weighted round-robin of nginx: everyone earns their weight each turn, the richest is chosen and pays
     what all have earned together. The first of equals wins, so the order is always the same.
     """
-    endpoints, shares = list(weights), list(weights.values())
+    endpoints, shares = [endpoint for endpoint, _ in weights], [weight for _, weight in weights]
     total = sum(shares)
     earned = [0] * len(shares)
     cycle = []

@@ -36,7 +36,7 @@ PODMAN = Product(
 _LIBPOD = "/v4.0.0/libpod"
 """The oldest version of libpod's API that Podman 4, 5 and 6 all serve."""
 RECORD = "record"
-"""What is told, in an event's place, when Podman's records were written to."""
+"""What is told, in an event's place, when Podman's records were written to, or a health check has run."""
 
 _LEAST_SECONDS = 0.02
 _CALM = 4.0
@@ -57,6 +57,7 @@ class PodmanEngine(CompatibleEngine):
         self._facts: dict[str, answers.Facts] = {}
         self._listing_seconds = 0.0
         self._storage: Path | None = None
+        self._records: Records | None = None
 
     def _meet(self, client: "docker.APIClient") -> None:
         # Asked for /info, Podman 4.3 thinks for half a second; that it is root's is known from who listens.
@@ -114,33 +115,32 @@ class PodmanEngine(CompatibleEngine):
     # Events
 
     def _hint(self, client: "docker.APIClient", raw: RawEvent) -> EngineEvent | None:  # noqa: ARG002 (Docker's is asked)
+        if raw.action == podman_events.HEALTH and self._records is not None:
+            self._records.nudge()
+            return None
         return podman_events.hint(raw)
 
     def _follow(self, client: "docker.APIClient") -> Iterator[EngineEvent]:
         """Read events and, from when they are subscribed to, watch the records: whatever comes first is told first."""
         events = Source(lambda: super(PodmanEngine, self)._follow(client), self._interrupt)
-        records = self._records(client)
-        if records is None:
-            yield from merged(events)
-            return
-        with closing(records):
+        with closing(Records()) as records:
+            self._records = records
+            self._watch(client, records)
             yield from merged(events, Source(lambda: self._recorded(records), records.end))
 
     def _recorded(self, records: Records) -> Iterator[EngineEvent]:
         for time_ns in records.changes(lambda: max(_LEAST_SECONDS, _CALM * self._listing_seconds)):
             yield EngineEvent(EventKind.CHANGED, action=RECORD, time_ns=time_ns)
 
-    def _records(self, client: "docker.APIClient") -> Records | None:
-        """Watch the records of a Podman on this host, where they are to be found."""
+    def _watch(self, client: "docker.APIClient", records: Records) -> None:
+        """Find the records of a Podman on this host, once, and have them watched."""
         if not self._address.is_local:
-            return None
+            return
         if self._storage is None:
             with self._address.translated():
                 self._storage = answers.storage(self._ask(client, "/info"))
-        if self._storage is None:
-            return None
-        try:
-            return Records(self._storage)
-        except OSError as error:  # this user has all the inotify instances that the kernel gives one
-            _log.warning("observe engine=%s records=unwatched reason=%r", self.name, error.strerror)
-            return None
+        if self._storage is not None:
+            try:
+                records.watch(self._storage)
+            except OSError as error:
+                _log.warning("observe engine=%s records=unwatched reason=%r", self.name, error.strerror)

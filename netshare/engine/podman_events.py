@@ -7,8 +7,8 @@ They are Docker's in form (``/events`` of the compatible API), and differ in wha
   calls it "stopping" from the moment on that Podman decided to stop it (`podman_records` is how one hears of it).
 - ``kill`` comes without the signal: it may as well have been a HUP, to reload.
 - Where events are kept in a file rather than in the journal, they are up to a quarter of a second late.
-- Health is told as ``health_status``, the value in a field of its own; a network's events have the container's id as
-  their own (5.x tells of networks made and removed as well, with no container).
+- ``health_status`` tells of every run of a check, whatever came of it, the value in a field of its own.
+- A network's events have the container's id as their own (5.x tells of networks made and removed as well).
 - What Docker calls destroy is ``remove`` here, and die is ``died`` but in the compatible API's answers.
 """
 
@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from netshare.engine.docker_events import RawEvent
 from netshare.engine.protocol import EngineEvent, EventKind
 
+HEALTH = "health_status"
+
 _CONTAINER_CHANGES = frozenset(
     {
         *("create", "init", "start", "restart", "pause", "unpause", "rename"),
-        *("kill", "stop", "die", "died", "cleanup", "remove", "health_status"),
+        *("kill", "stop", "die", "died", "cleanup", "remove", HEALTH),
     }
 )
 _NETWORK_CHANGES = frozenset({"connect", "disconnect", "create", "remove"})

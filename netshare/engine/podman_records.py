@@ -2,8 +2,9 @@
 
 It is the earliest sign that a replica leaves: `podman stop` notes "stopping" before it sends the stop signal, and tells
 no event until the container has died. Only the fact is used, by inotify; what was noted is for the listing to say.
-Looking at containers writes nothing (seen with 4.3), so a listing does not cause the next one; a health check does,
-which is why the listener may take its time between two changes.
+Looking at containers writes nothing (seen with 4.3), so a listing does not cause the next one. But every run of a
+health check does, and is told as an event as well, whatever came of it: with many of them one would be listing all the
+time, so this much is told with pauses.
 
 A Podman that is not on this host, or keeps its records elsewhere, has none to follow: then its events have to do.
 """
@@ -26,21 +27,34 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Records:
-    """The records below one storage directory, watched from when this is made until `close`."""
+    """What may have been noted, told of with pauses, from when this is made until `close`."""
 
-    def __init__(self, storage: Path) -> None:
-        """``storage`` is Podman's graphRoot; its records are there or in its folder libpod (libpod/runtime.go)."""
-        # Flags of a file and of an inotify descriptor are the same bits.
-        self._fd = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    def __init__(self) -> None:
         self._ending = os.eventfd(0, os.EFD_CLOEXEC)
-        directories = [folder for folder in (storage, storage / "libpod") if folder.is_dir()]
-        for directory in directories:
-            _checked(_LIBC.inotify_add_watch(self._fd, os.fsencode(directory), _IN_MODIFY))
+        self._nudged = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._watched: int | None = None
+
+    def watch(self, storage: Path) -> None:
+        """Watch the records themselves: those in Podman's graphRoot, or in its folder libpod (libpod/runtime.go).
+
+        Raises:
+            OSError: this user has all the inotify instances or watches that the kernel gives one.
+
+        """
+        # Flags of a file and of an inotify descriptor are the same bits.
+        self._watched = _checked(_LIBC.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+        for directory in (storage, storage / "libpod"):
+            if directory.is_dir():
+                _checked(_LIBC.inotify_add_watch(self._watched, os.fsencode(directory), _IN_MODIFY))
+
+    def nudge(self) -> None:
+        """Tell, from another thread, that something may have been noted elsewhere."""
+        os.eventfd_write(self._nudged, 1)
 
     def changes(self, patience: Callable[[], float]) -> Iterator[int]:
-        """Tell each time that they were written to, as nanoseconds since 1970; ends on `end`.
+        """Tell each time that something may have been noted, as nanoseconds since 1970; ends on `end`.
 
-        After each, what is written within ``patience()`` seconds is told as one, when they are over.
+        After each, what comes within ``patience()`` seconds is told as one, when they are over.
         """
         while self._await_change():
             yield time.time_ns()
@@ -53,16 +67,26 @@ class Records:
 
     def close(self) -> None:
         """Stop watching; after `changes` has ended."""
-        os.close(self._fd)
-        os.close(self._ending)
+        for descriptor in (self._ending, self._nudged, self._watched):
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _await_change(self) -> bool:
         """Wait for a change; false where it is time to end."""
+        sources = [each for each in (self._ending, self._nudged, self._watched) if each is not None]
         while True:
-            if self._ending in self._ready(self._fd, self._ending):
+            ready = self._ready(*sources)
+            if self._ending in ready:
                 return False
-            if any(name in _NAMES for name in _names(os.read(self._fd, _READ))):
+            # Both are emptied: what is told now answers for all that came before.
+            is_nudged = self._nudged in ready and bool(os.eventfd_read(self._nudged))
+            is_written = self._watched in ready and self._is_written(self._watched)
+            if is_nudged or is_written:
                 return True
+
+    @staticmethod
+    def _is_written(watched: int) -> bool:
+        return any(name in _NAMES for name in _names(os.read(watched, _READ)))
 
     @staticmethod
     def _ready(*descriptors: int, seconds: float | None = None) -> frozenset[int]:

@@ -44,14 +44,14 @@ async def get(endpoint: Endpoint, host: str, path: str, patience: asyncio.Timeou
     """
     async with connection(endpoint) as asked:
         await asyncio.get_running_loop().sock_sendall(asked, request(host, path))
-        status = await _status(asked)
+        status = await read_status(asked)
         if status not in _WELL:
             raise UnwellError(f"HTTP {status}")
         patience.reschedule(None)
-        await _read_the_rest(asked)
+        await let_finish(asked)
 
 
-async def _status(asked: socket.socket) -> int:
+async def read_status(asked: socket.socket) -> int:
     """Read to the end of the head; of interim answers (100, 103), to the end of the one behind them."""
     head = bytearray()
     total = looked_at = 0
@@ -77,7 +77,7 @@ async def _status(asked: socket.socket) -> int:
         looked_at = 0
 
 
-async def _read_the_rest(asked: socket.socket) -> None:
+async def let_finish(asked: socket.socket) -> None:
     """Let the server finish, within limits; what comes of it changes nothing."""
     total = 0
     try:

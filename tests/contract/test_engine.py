@@ -211,7 +211,7 @@ def test_health_pause_rename_and_networks_are_changes(world: World, engine: Comp
     with Hints(engine) as hints:
         world.lab.run("web-2", healthcheck=world.check("true"))
         world.pass_time("web-2")
-        seen = hints.until(lambda hint: hint.action.startswith("health_status"))
+        seen = hints.until(lambda _: listed(engine)["web-2"].health is Health.HEALTHY)
         for change, action in (
             (started.pause, "pause"),
             (started.unpause, "unpause"),

@@ -6,8 +6,12 @@
  *
  * On SIGTERM it goes on for as many milliseconds as its first argument says (0), as a well-behaved server does that
  * still takes what is on its way; SIGQUIT ends it as well, all others at once.
+ *
+ * With a second argument, `reuse-port`, it shares the port with others of its network namespace (SO_REUSEPORT), calls
+ * itself $NETSHARE_REPLICA, and on SIGTERM takes no more, as there are others to. `reuse-port-stuck` takes none at all.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +25,7 @@
 enum { PORT = 8080, BACKLOG = 4096, LINE = 256, STACK = 64 * 1024 };
 
 static char hostname[128];
+static int listening, shares, stuck;
 
 static int describe(int connection, char *line) {
     struct sockaddr_in client;
@@ -53,19 +58,24 @@ static void *await_signal(void *argument) {
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGQUIT);
     sigwait(&ending, &number);
+    if (shares) shutdown(listening, SHUT_RD);
     nanosleep(&grace, NULL);
     _exit(0);
 }
 
 int main(int count, char **arguments) {
-    int listening = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    int one = 1;
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
     sigset_t ending;
     pthread_attr_t detached;
     pthread_t thread;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-    gethostname(hostname, sizeof hostname - 1);
+    listening = socket(AF_INET, SOCK_STREAM, 0);
+    stuck = count > 2 && !strcmp(arguments[2], "reuse-port-stuck");
+    shares = stuck || (count > 2 && !strcmp(arguments[2], "reuse-port"));
+    if (shares && getenv("NETSHARE_REPLICA")) strncpy(hostname, getenv("NETSHARE_REPLICA"), sizeof hostname - 1);
+    else gethostname(hostname, sizeof hostname - 1);
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGQUIT);
@@ -76,16 +86,19 @@ int main(int count, char **arguments) {
     if (pthread_create(&thread, &detached, await_signal, (void *)(count > 1 ? atol(arguments[1]) : 0))) return 1;
 
     setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (shares) setsockopt(listening, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (bind(listening, (struct sockaddr *)&any, sizeof any) < 0 || listen(listening, BACKLOG) < 0) {
         perror("listen");
         return 1;
     }
+    while (stuck) pause();
     for (;;) {
         struct sockaddr_in client;
         socklen_t length = sizeof client;
         struct timespec now;
         char address[INET_ADDRSTRLEN];
         int connection = accept(listening, (struct sockaddr *)&client, &length);
+        if (connection < 0 && errno == EINVAL) pause(); /* it was told to end, and takes no more */
         if (connection < 0) continue;
         clock_gettime(CLOCK_REALTIME, &now);
         setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

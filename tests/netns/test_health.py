@@ -28,6 +28,7 @@ from netshare.health.probing import probe
 from netshare.lab.conversation import FailureKind
 from netshare.lab.topology import Lab
 from netshare.lab.traffic import Load, send
+from netshare.netfilter.unanswered import UnansweredConnections
 from netshare.operations.status import status as look_up
 from netshare.reconcile import Host
 from tests.fakes.host import FakeAgent, FakeConnections
@@ -237,6 +238,36 @@ class TestRotation:
         assert set(traffic.answers) == {one.name, three.name}
 
 
+class TestSuspicion:
+    def test_one_that_leaves_clients_waiting_is_probed_at_once(self, host: Machine, agent: Keeper) -> None:
+        lab = host.lab
+        # By its interval alone, a failure would be seen within an hour.
+        serve(agent, service(host, "tcp interval=1h timeout=200ms"))
+        one, two, three = lab.replicas.values()
+        one.namespace.run(_fall_silent)
+        with Load(lab.client.namespace, lab.at(80), total=200, rate=50, timeout=1) as load:
+            until(lambda: agent.served() == {two.endpoint, three.endpoint}, 10)
+            assert set(load.stop().failures_by_kind) == {FailureKind.TIMEOUT}
+        assert agent.reasons()[one.endpoint] == "no answer within 0.2 s"
+        assert send(lab.client.namespace, lab.at(80), 100).failures == ()
+
+    def test_what_is_unanswered_is_seen_and_nothing_else(self, host: Machine) -> None:
+        lab = host.lab
+        one, two, three = lab.replicas.values()
+        host.share(WEB, to=[one.address, two.address, three.address])
+        looking = UnansweredConnections()
+        send(lab.client.namespace, lab.at(80), 30)
+        two.server.stop()
+        send(lab.client.namespace, lab.at(80), 30)  # a third of them are refused
+        assert lab.host.run(looking.endpoints) == frozenset()
+        one.namespace.run(_fall_silent)
+        send(lab.client.namespace, one.endpoint, 1, timeout=0.2)  # not by way of netshare
+        assert lab.host.run(looking.endpoints) == frozenset()
+        send(lab.client.namespace, lab.at(80), 30, timeout=0.2)
+        assert lab.host.run(looking.endpoints) == {one.endpoint}
+        lab.host.run(looking.close)
+
+
 class TestNobodyWell:
     def test_all_go_on_being_given_connections_and_status_says_so(
         self, host: Machine, agent: Keeper, wards: dict[str, Ward], tmp_path: Path
@@ -321,7 +352,7 @@ def test_hundreds_of_endpoints_side_by_side(host: Machine, agent: Keeper) -> Non
             "web",
             (Listener(80, to=PORT),),
             endpoints=tuple(map(StaticEndpoint, addresses)),
-            health=health_check("http:/up interval=1s timeout=500ms"),
+            health=health_check("http:/up interval=1s timeout=1s"),
         )
         agent.define(wanted)
         until(lambda: len(agent.standings()) == count and Standing.UNKNOWN not in agent.standings().values(), 30)
@@ -340,6 +371,13 @@ def _unless(tarpits: Collection[IPAddress]) -> Behaviour:
         (hang if ip_address(connection.getsockname()[0]) in tarpits else well)(connection)
 
     return behave
+
+
+def _fall_silent() -> None:
+    """Answer nobody any more: what is sent is lost, and no error is told of."""
+    with IPRoute() as netlink:
+        for network in ("0.0.0.0/1", "128.0.0.0/1", "172.30.0.1/32"):
+            netlink.route("add", dst=network, type="blackhole")
 
 
 def _take_in(network: str) -> None:

@@ -71,6 +71,24 @@ def test_nobody(host: Host, protocol: Protocol) -> None:
     assert host.holders(protocol=protocol) == []
 
 
+def test_a_process_is_looked_for_once(host: Host, this_process: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.bind("0.0.0.0")
+    asked = ListeningSockets()
+    walks: list[set[int]] = []
+
+    def walked(inodes: set[int], _: Path) -> dict[int, str]:
+        walks.append(inodes)
+        return dict.fromkeys(inodes, this_process)
+
+    monkeypatch.setattr(sockets, "processes_with", walked)
+    for _ in range(3):
+        assert host.namespace.run(asked.holders, Listener(PORT)) == [this_process]
+    assert len(walks) == 1
+    host.bind("127.0.0.1")
+    assert host.namespace.run(asked.holders, Listener(PORT)) == [this_process]
+    assert len(walks) == 2
+
+
 @BOTH
 @pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1", "127.8.8.8", "::", "::1"])
 def test_whoever_listens_anywhere_is_in_the_way_of_a_listener_on_every_address(

@@ -122,6 +122,8 @@ class TestWeights:
             assert [conversation.ask() for conversation in conversations] == at_first
             weigh(admin, {one: 256})
             assert answers(admin.lab, Family.IP, Protocol.TCP, 100)[one.name] > 50
+            for strategy in (Strategy.ROUND_ROBIN, Strategy.SOURCE_HASH, Strategy.RANDOM):
+                attach(admin, (one, two, three), strategy)
             assert [conversation.ask() for conversation in conversations] == at_first
 
     def test_where_no_replica_has_any_clients_are_refused(self, admin: Admin) -> None:

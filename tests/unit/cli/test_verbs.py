@@ -9,7 +9,7 @@ from netshare import __version__, wiring
 from netshare.cli import output
 from netshare.core.model import Health, Listener, Protocol, PublishedPort
 from netshare.core.ruleset import Target
-from netshare.errors import NetfilterError
+from netshare.errors import NetfilterError, NotPermittedError
 from netshare.runtime import capabilities
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost
@@ -115,6 +115,8 @@ def test_list(netshare: Netshare, fake: FakeHost) -> None:
                 "strategy": "random",
                 "driver": "nftables",
                 "source": "attach",
+                "health": "engine",
+                "fail": "open",
                 "listeners": [{"address": "10.0.0.1", "port": 80, "protocol": "tcp", "to": None}],
             },
         ],
@@ -185,6 +187,58 @@ def test_sync(netshare: Netshare, fake: FakeHost) -> None:
     fake.engine.die()
     assert netshare("sync").code == 6
     assert len(slots(fake)) == 2
+
+
+def test_weight(netshare: Netshare, fake: FakeHost) -> None:
+    netshare("attach", "web", "80", "--strategy", "round-robin", "--weight", "shop-web-3=2")
+    assert slots(fake) == ["172.18.0.5:80", "172.18.0.3:80", "172.18.0.4:80", "172.18.0.5:80"]
+    done = netshare("weight", "web", "shop-web-1", "0")
+    assert (done.code, done.out, done.err) == (0, "web: shop-web-1 has weight 0 of 3\n", "")
+    assert netshare("status").out.splitlines()[1].split()[3:6] == ["172.18.0.3:80", "ready", "0"]
+    document = netshare("weight", "web", "shop-web-3", "0", "-o", "json").document
+    assert document == {
+        "schema": 1,
+        "name": "web",
+        "replica": "shop-web-3",
+        "weight": 0,
+        "weights": {"shop-web-1": 0, "shop-web-2": 1, "shop-web-3": 0},
+        "changed": True,
+    }
+    none = netshare("weight", "web", "id-of-shop-web-2", "0")
+    assert "netshare: every replica of web has weight 0: new connections are refused" in none.err
+    assert slots(fake) == []
+
+
+def test_services_that_labels_make(netshare: Netshare, fake: FakeHost) -> None:
+    labels = {"netshare.service": "api", "netshare.port": "81", "netshare.strategy": "source-hash"}
+    fake.engine.running = [
+        container("api-1", "172.18.0.2", labels=labels),
+        container("api-2\x1b[2J", "172.18.0.3", labels={"netshare.service": "api", "netshare.port": "80\n81"}),
+    ]
+    synced = netshare("sync")
+    assert (synced.code, synced.out) == (0, "in step: 1 service, 1 of 2 replicas ready\n")
+    told = (
+        "netshare: container api-2\\x1b[2J (docker): its label netshare.port can't be used: '80\\n81' is not a port\n"
+    )
+    listed = netshare("list")
+    assert listed.out.splitlines()[1].split() == ["api", "81/tcp", "labels", "source-hash"]
+    assert synced.err == listed.err == told
+    assert told in netshare("status").err
+    for verb in ("list", "status"):
+        document = netshare(verb, "-o", "json").document
+        assert [(s["name"], s["source"]) for s in document["services"]] == [("api", "labels")]
+        [notice] = document["notices"]
+        assert (notice["engine"], notice["service"]) == ("docker", "api")
+    detached = netshare("detach", "api", "-o", "json")
+    assert (detached.code, detached.document["error"]["code"]) == (1, "failed")
+
+
+def test_list_for_who_may_not_ask_the_kernel(netshare: Netshare, fake: FakeHost) -> None:
+    netshare("attach", "web", "80")
+    fake.driver.blindness = NotPermittedError("needs CAP_NET_ADMIN")
+    done = netshare("list")
+    assert (done.code, len(done.out.splitlines())) == (0, 2)
+    assert done.err == "netshare: services that labels make are not listed: needs CAP_NET_ADMIN\n"
 
 
 def test_rules(netshare: Netshare, fake: FakeHost) -> None:

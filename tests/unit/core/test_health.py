@@ -79,6 +79,12 @@ class TestDelay:
         # At worst one probe takes all of its time, and then the next.
         assert ended <= max(fall * check.interval, check.interval + fall * timeout) + 1e-9
 
+    def test_one_that_is_suspected_is_asked_sooner_once_it_failed(self) -> None:
+        check = HealthCheck(CheckKind.TCP, interval=60.0, timeout=1.0)
+        assert delay(WELL, check, 0.0, suspected=True) == 60.0
+        assert delay(Verdict(HEALTHY, failed=1), check, 0.0, suspected=True) == 0.5
+        assert delay(FELLED, check, 0.0, suspected=True) == 60.0
+
     def test_after_a_failure_they_do_not_overlap(self) -> None:
         check = HealthCheck(CheckKind.TCP, interval=2.0, timeout=2.0, fall=2)
         assert delay(Verdict(HEALTHY, failed=1), check, 0.0) == 2.0

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from netshare.engine import docker_connection, podman_records
+from netshare.engine import docker_connection
 from netshare.engine.docker import DOCKER, DockerEngine
 from netshare.engine.podman import PODMAN, RECORD, PodmanEngine
+from netshare.engine.podman_records import Records
 from netshare.engine.protocol import Engine, EngineEvent, EventKind
 from netshare.errors import EngineUnreachableError, NotPermittedError
 from tests.unit.engine.docker_samples import AT
@@ -225,6 +226,22 @@ def test_hints_are_its_events_and_its_records(podman: FakeDockerd, engine: Podma
     hints.close()  # type: ignore[attr-defined] # it is a generator
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_run_of_a_health_check_is_told_with_pauses(
+    podman: FakeDockerd, engine: PodmanEngine, monkeypatch: pytest.MonkeyPatch, *, is_local: bool
+) -> None:
+    monkeypatch.setattr("netshare.engine.podman._LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(docker_connection.Address, "is_local", is_local)
+    hints = engine.events()
+    next(hints)
+    podman.tell(event("container", "health_status", HealthStatus="healthy"))
+    assert next(hints).action == RECORD
+    podman.tell(*[event("container", "health_status", HealthStatus="healthy") for _ in range(50)])
+    podman.tell(event("container", "start"))
+    assert [next(hints).action for _ in range(2)] == ["start", RECORD]
+    hints.close()  # type: ignore[attr-defined]
+
+
 def test_a_stream_that_ends_is_an_error_and_goes_on_later_after_its_last_event(
     podman: FakeDockerd, engine: PodmanEngine
 ) -> None:
@@ -248,10 +265,10 @@ def test_without_records_events_have_to_do(podman: FakeDockerd, engine: PodmanEn
 def test_without_inotify_events_have_to_do(
     podman: FakeDockerd, engine: PodmanEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_: Path) -> podman_records.Records:
+    def refuse(*_: object) -> None:
         raise OSError(24, os.strerror(24))
 
-    monkeypatch.setattr("netshare.engine.podman.Records", refuse)
+    monkeypatch.setattr(Records, "watch", refuse)
     podman.tell(event("container", "start"))
     assert [hint.action for hint in islice(engine.events(), 2)] == ["", "start"]
     assert caplog.messages == ["observe engine=podman records=unwatched reason='Too many open files'"]

@@ -15,7 +15,8 @@ class Watching:
     """Records whose changes are read in a thread."""
 
     def __init__(self, storage: Path, patience: float = 0.0) -> None:
-        self.records = Records(storage)
+        self.records = Records()
+        self.records.watch(storage)
         self.told: SimpleQueue[int] = SimpleQueue()
         self._thread = threading.Thread(target=self._read, args=(patience,))
         self._thread.start()
@@ -71,6 +72,25 @@ def test_what_only_looks_and_what_concerns_other_files_is_not(storage: Path, wat
     (storage / "storage.lock").write_bytes(b"x")
     (storage / "libpod/db.sql-journal").write_bytes(b"x")
     assert watching.is_silent()
+
+
+def test_a_nudge_is_told_of_like_a_write(watching: Watching) -> None:
+    watching.records.nudge()
+    watching.records.nudge()
+    watching.next()
+    watching.records.nudge()
+    watching.next()
+    assert watching.is_silent()
+
+
+def test_a_nudge_needs_no_records() -> None:
+    records = Records()
+    changes = records.changes(lambda: 0.0)
+    records.nudge()
+    assert next(changes) > 0
+    records.end()
+    assert list(changes) == []
+    records.close()
 
 
 def test_many_writes_in_a_row_are_told_once_more(storage: Path) -> None:

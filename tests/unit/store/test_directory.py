@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netshare.core.model import Listener, Protocol, Service, StaticEndpoint
+from netshare.core.model import Listener, Protocol, Service, Source, StaticEndpoint
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError
 from netshare.store.directory import DefinitionStore
 
@@ -23,7 +23,9 @@ EVERYTHING = Service(
     network="shop_default",
     engine="docker",
     driver="nftables",
+    weights=(("shop-web-1", 0), ("shop-web-2", 256)),
 )
+LABELS = Service("api", (), source=Source.LABELS, weights=(("api-1", 3),))
 STATIC = Service(
     "vm",
     (Listener(22),),
@@ -51,6 +53,17 @@ def test_what_is_saved_is_what_is_read(services: Path, store: DefinitionStore) -
     for reader in (store, DefinitionStore(services)):
         assert set(reader.load().services) == {WEB, EVERYTHING, STATIC}
         assert reader.get("shop/web") == EVERYTHING
+
+
+def test_what_is_said_of_a_service_that_labels_make_is_no_service(services: Path, store: DefinitionStore) -> None:
+    store.save(LABELS)
+    store.save(WEB)
+    definitions = DefinitionStore(services).load()
+    assert (definitions.services, definitions.adjusted) == ((WEB,), (LABELS,))
+    assert definitions.get("api") == store.get("api") == LABELS
+    attached = Service("api", (Listener(81),))
+    assert set(definitions.replaced(attached).services) == {WEB, attached}
+    assert definitions.replaced(attached).adjusted == ()
 
 
 def test_a_definition_is_a_file_that_people_can_read(services: Path, store: DefinitionStore) -> None:
@@ -126,6 +139,12 @@ def document(**changes: object) -> bytes:
         (document(endpoints=["10.0.0.2"], network="n"), "it lists its endpoints and looks for replicas too"),
         (document(select={"": "x"}), "is not KEY=VALUE"),
         (document(source="label"), "source: "),
+        (document(source="labels"), "those of a service that labels make are in its labels"),
+        (document(weights={"web-1": 257}), "weights.web-1: "),
+        (document(weights={"web-1": -1}), "weights.web-1: "),
+        (document(weights={"web-1": True}), "weights.web-1: "),
+        (document(weights={"": 1}), "is not a replica's name"),
+        (document(weights={"web\n": 1}), "is not a replica's name"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_named_and_left_alone(
