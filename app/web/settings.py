@@ -47,7 +47,7 @@ class Settings:
             database_wait=_number(environment, "DATABASE_WAIT", default.database_wait, 0, 60),
             longest_delay=_number(environment, "LONGEST_DELAY", default.longest_delay, 0, 60),
             trusted_proxies=_networks(environment, "TRUSTED_PROXIES"),
-            replica=environment.get("APP_REPLICA") or gethostname(),
+            replica=environment.get("APP_REPLICA") or environment.get("NETSHARE_REPLICA") or gethostname(),
             server=environment.get("APP_SERVER") or default.server,
         )
 

@@ -26,13 +26,14 @@ class Board(Protocol):
 
 
 class Poster:
-    """Puts up what ``verdicts`` gives. For one event loop's thread."""
+    """Puts up what ``verdicts`` gives, from one event loop's thread; ``posted`` is what others know."""
 
-    def __init__(self, board: Board, verdicts: Callable[[], Mapping[Probe, Verdict]], *, is_up: bool) -> None:
-        """``is_up`` is whether something is up there already."""
+    def __init__(self, board: Board, verdicts: Callable[[], Mapping[Probe, Verdict]]) -> None:
+        """``verdicts`` are up there already as they are now."""
         self._board = board
         self._verdicts = verdicts
-        self._is_up = is_up
+        self.posted = verdicts()
+        self._is_up = bool(self.posted)
         self._last = -_COALESCE
         self._is_due = False
         self._said = ""
@@ -43,6 +44,7 @@ class Poster:
         verdicts = self._verdicts()
         if verdicts or self._is_up:
             self._publish(verdicts)
+        self.posted = verdicts
         afterwards, self._afterwards = self._afterwards, []
         for call in afterwards:
             call()

@@ -52,14 +52,14 @@ class Prober:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._is_ended = False
-        self._poster = Poster(board, self._known, is_up=bool(self._verdicts))
+        self._poster = Poster(board, self._known)
         self._said: set[str] = set()
         self._asleep: dict[Probe, asyncio.Future[None]] = {}
         self._suspected: set[Probe] = set()
 
     def verdicts(self) -> Verdicts:
-        """Give what is known now."""
-        return Verdicts(self._known(), is_probed=True)
+        """Give what is known now, as far as others know it too: the kernel is never ahead of what `status` sees."""
+        return Verdicts(self._poster.posted, is_probed=True)
 
     def watch(self, services: Iterable[ServiceReplicas], kept: Set[str] = frozenset()) -> None:
         """Probe the replicas of these, and go on with those of ``kept`` services, of which nothing new is known."""
@@ -76,6 +76,7 @@ class Prober:
                 return
             self._wanted = frozenset(wanted)
             self._verdicts = {probe: verdict for probe, verdict in self._verdicts.items() if probe in wanted}
+            self._poster.posted = dict(self._verdicts)
             self._wake()
 
     def suspect(self, endpoints: Set[Endpoint]) -> None:
@@ -192,7 +193,6 @@ class Prober:
             _log.warning("judge service=%s endpoint=%s standing=%s reason=%r", *about, verdict.reason)
         else:
             _log.info("judge service=%s endpoint=%s standing=%s", *about)
-        # Put up before the kernel follows: so `status` is never behind it.
         hint = Hint(f"health of {probe.service}", time.time_ns())
         self._poster.post_soon(lambda: self._tell(hint))
 

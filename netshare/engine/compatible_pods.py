@@ -27,6 +27,7 @@ _START_SECONDS = 60
 """How long making or starting a container may take: longer than any look at one."""
 _STOP_SECONDS = 10
 _MIGRATE = "net.ipv4.tcp_migrate_req"
+_MIGRATING_KERNEL = 5, 14
 _SLEEP = ("sleep", "2147483647")  # `sleep infinity` is not every sleep's: POSIX knows seconds only
 _NO_MIGRATION = (
     "connections that wait in the accept queue of a replica that stops will be reset: Linux 5.14 can avoid it"
@@ -53,15 +54,13 @@ class CompatiblePods:
 
     def start_sandbox(self, sandbox: Sandbox) -> tuple[str, ...]:
         """Make a sandbox and start it, or leave nothing of it; gives warnings."""
-        image = self._own_image() if sandbox.image is None else sandbox.image
-        try:
-            self._start_sandbox(sandbox, image, {_MIGRATE: "1"})
-        except NetshareError as error:
-            if _MIGRATE.rpartition(".")[2] not in error.message:
-                raise
-            self._start_sandbox(sandbox, image, {})
-            return (f"{_NO_MIGRATION} ({error.message})",)
-        return ()
+        with self._asked("what it is") as client:
+            engine = mapping(client.info())
+        image = self._own_image(plain(engine.get("Architecture"))) if sandbox.image is None else sandbox.image
+        kernel = plain(engine.get("KernelVersion"))
+        can_hand_on = answers.version(kernel) >= _MIGRATING_KERNEL
+        self._start_sandbox(sandbox, image, {_MIGRATE: "1"} if can_hand_on else {})
+        return () if can_hand_on else (f"{_NO_MIGRATION}, and this is {kernel or 'unknown'}",)
 
     def _start_sandbox(self, sandbox: Sandbox, image: str, sysctls: Mapping[str, str]) -> None:
         name, published = pods.sandbox_name(sandbox.pod), sandbox.published
@@ -134,18 +133,17 @@ class CompatiblePods:
             self._client.close()
             self._client = None
 
-    def _own_image(self) -> str:
+    def _own_image(self, architecture: str) -> str:
         """Make the image that only sleeps, unless it is there."""
         try:
             self.require_image(sandbox_image.REFERENCE)
         except NotFoundError:
+            if not sandbox_image.is_known(architecture):
+                raise NetshareError(
+                    f"netshare has no sandbox for {architecture or 'this'} machines",
+                    hint="name an image that has the program sleep, such as the application's own: --image IMAGE",
+                ) from None
             with self._asked("the sandbox's image") as client:
-                architecture = plain(mapping(client.info()).get("Architecture"))
-                if not sandbox_image.is_known(architecture):
-                    raise NetshareError(
-                        f"netshare has no sandbox for {architecture or 'this'} machines",
-                        hint="name an image that has the program sleep, such as the application's own: --image IMAGE",
-                    ) from None
                 client.import_image_from_data(
                     sandbox_image.archive(architecture), repository=sandbox_image.NAME, tag=sandbox_image.TAG
                 )

@@ -35,6 +35,12 @@ def bindings(published: tuple[Published, ...]) -> dict[int | str, Any]:
     return found
 
 
+def version(release: str) -> tuple[int, int]:
+    """Read a kernel's version: ``5.14.0-427.el9`` is 5.14; anything else is older than all."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", release, re.ASCII)
+    return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
+
+
 def api_error() -> "type[docker.errors.APIError]":
     """Give the class of an engine's refusals; the SDK is loaded by then."""
     import docker.errors

@@ -23,6 +23,8 @@ _SETTLE_SECONDS = 1.0
 """How long new replicas are watched: one that can't share the port ends when it tries to listen."""
 _LOOK_SECONDS = 0.1
 
+_NOTHING_TO_PUBLISH = ("host", "none")
+
 Engines = Mapping[str, PodEngine]
 
 
@@ -110,6 +112,11 @@ def create(engines: Engines, services: Iterable[Service], sandbox: Sandbox) -> C
         NetshareError: the pod is there with other ports, or the engine refuses.
 
     """
+    if sandbox.network in _NOTHING_TO_PUBLISH:
+        raise UsageError(
+            f"no port can be published of a sandbox on --network {sandbox.network}",
+            hint="leave it out, or name a bridge network",
+        )
     wanted = replace(sandbox, published=_distinct(sandbox.published))
     existing = next((pod for pod in list_pods(engines) if pod.name == wanted.pod), None)
     if existing is not None:

@@ -19,6 +19,8 @@ SYNC = b"sync\n"
 _TIMEOUT = 60.0
 _LONGEST_ANSWER = 1 << 16
 _ATTEMPTS, _INSTANT = 10, 0.01
+_STARTING = 5.0
+"""Seconds that an agent which holds its lock may take until it listens."""
 
 
 def socket_path(directory: Path) -> Path:
@@ -101,9 +103,7 @@ class AgentClient:
         """
         path = socket_path(self._directory)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(_TIMEOUT)
-                connection.connect(str(path))
+            with self._connected(path) as connection:
                 connection.sendall(SYNC)
                 answer = connection.makefile("rb").readline(_LONGEST_ANSWER)
         except OSError as error:
@@ -111,6 +111,23 @@ class AgentClient:
             hint = "see its log (journalctl -u netshare), or restart it"
             raise NetshareError(f"the agent does not answer on {path}: {reason}", hint=hint) from error
         _raise_what_was_met(answer, path)
+
+    def _connected(self, path: Path) -> socket.socket:
+        """Connect; an agent that has just been started holds its lock a moment before it listens."""
+        deadline = time.monotonic() + _STARTING
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(_TIMEOUT)
+            try:
+                connection.connect(str(path))
+            except OSError as error:
+                connection.close()
+                is_starting = isinstance(error, FileNotFoundError | ConnectionRefusedError) and self.pid() is not None
+                if not is_starting or time.monotonic() > deadline:
+                    raise
+                time.sleep(_INSTANT)
+            else:
+                return connection
 
 
 def encode(error: NetshareError | None) -> bytes:

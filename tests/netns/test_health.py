@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -30,7 +31,6 @@ from netshare.lab.topology import Lab
 from netshare.lab.traffic import Load, send
 from netshare.netfilter.unanswered import UnansweredConnections
 from netshare.operations.status import status as look_up
-from netshare.reconcile import Host
 from tests.fakes.host import FakeAgent, FakeConnections
 from tests.netns.machine import WEB, Machine, machine
 from tests.netns.waiting import until
@@ -279,7 +279,7 @@ class TestNobodyWell:
         until(lambda: len(agent.served()) == 3)
         traffic = send(host.lab.client.namespace, host.lab.at(80), 100)
         assert (traffic.failures, len(traffic.answers)) == ((), 3)
-        replicas = self.replicas(host, tmp_path)
+        replicas = self.seen(host, agent, tmp_path)
         assert {state for state, _ in replicas} == {ReplicaState.UNHEALTHY}
         assert {reason for _, reason in replicas} == {
             "its health check fails: HTTP 500; unhealthy, but so are all: still serving (fail open)"
@@ -296,28 +296,16 @@ class TestNobodyWell:
         until(lambda: not agent.served())
         traffic = send(host.lab.client.namespace, host.lab.at(80), 5, timeout=1)
         assert traffic.failures_by_kind == {FailureKind.REFUSED: 5}
-        assert {reason for _, reason in self.replicas(host, tmp_path)} == {"its health check fails: HTTP 500"}
+        assert {reason for _, reason in self.seen(host, agent, tmp_path)} == {"its health check fails: HTTP 500"}
 
-    def replicas(self, host: Machine, directory: Path) -> set[tuple[ReplicaState, str | None]]:
-        """Look as another process does: by what the agent has put up."""
+    def seen(self, host: Machine, agent: Keeper, directory: Path) -> set[tuple[ReplicaState, str | None]]:
+        """Look as another process does: by what the agent has put up, with a driver of its own."""
         other = FakeAgent(host.host)
         other.running_pid = 4242
-        seen = self.other_host(host.host, directory, other)
-        (found,) = host.lab.host.run(look_up, seen, other, FakeConnections()).services
+        health = KnownHealth(HealthBoard(directory / "health.json"), other)
+        own = replace(host.host, driver=agent.eyes, health=health)
+        (found,) = host.lab.host.run(look_up, own, other, FakeConnections()).services
         return {(each.replica.state, each.replica.reason) for each in found.replicas}
-
-    def other_host(self, host: Host, directory: Path, other: FakeAgent) -> Host:
-        return Host(
-            store=host.store,
-            engines=host.engines,
-            driver=host.driver,
-            forwarding=host.forwarding,
-            links=host.links,
-            flows=host.flows,
-            sockets=host.sockets,
-            health=KnownHealth(HealthBoard(directory / "health.json"), other),
-            lock=host.lock,
-        )
 
 
 def test_a_restart_of_the_agent_takes_over_what_was_known(

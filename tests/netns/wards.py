@@ -112,7 +112,7 @@ class Keeper:
         self.machine = machine
         self.board = HealthBoard(directory / "health.json")
         self.inbox = Inbox()
-        self._eyes = NftablesDriver()  # one of its own: the loop's belongs to the loop's thread
+        self.eyes = NftablesDriver()  # one of its own: the loop's belongs to the loop's thread
         self.prober = Prober(probe, self.inbox.put, self.board)
         host = replace(machine.host, health=self.prober)
         self._loop = Loop(host, self.inbox, probing=self.prober)
@@ -128,7 +128,7 @@ class Keeper:
         self.prober.close()
         for thread in self._threads:
             thread.result(timeout=10)
-        self._eyes.close()
+        self.eyes.close()
 
     def define(self, service: Service) -> None:
         """Write a definition, and tell that there is one."""
@@ -137,7 +137,7 @@ class Keeper:
 
     def served(self, listener: Listener = WEB) -> frozenset[Endpoint]:
         """List the endpoints that the kernel gives a listener's new connections to, over IPv4."""
-        held = self.machine.lab.host.run(self._eyes.observe).ruleset
+        held = self.machine.lab.host.run(self.eyes.observe).ruleset
         dispatch = held.dispatches.get(Match(Family.IP, listener.protocol, listener.port, None))
         return frozenset(dispatch.slots if dispatch else ())
 

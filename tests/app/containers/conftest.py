@@ -60,8 +60,8 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workload]:
         with tempfile.TemporaryDirectory(prefix="app-admin-") as directory:
             admin = Admin(lab, Path(directory))
             try:
-                admin.attach("--to", "8080")
-                admin.start_agent()
+                admin.start_agent()  # the labels in compose.yaml do the rest
+                eventually(lambda: "web" in admin.netshare("list").out)
                 eventually(lambda: [each["state"] for each in admin.status().values()] == ["ready"] * REPLICAS)
                 yield Workload(lab, admin, project)
             finally:

@@ -1,4 +1,4 @@
-"""``compose up --scale web=3`` without ports, `netshare attach web 80`, and a browser that sees all three."""
+"""``compose up --scale web=3`` without ports, `netshare agent`, which follows the labels, and a browser that sees all."""
 
 import json
 import re

@@ -92,6 +92,7 @@ def test_removing_a_pod_is_asked_about(netshare: Netshare, monkeypatch: pytest.M
         ("create a/b --publish 80:80", 2),
         ("create web --publish 80:80 --engine static", 2),
         ("create web --publish 80:80 --network -x", 2),
+        ("create web --publish 80:80 --network host", 2),
         ("create web --publish 80:80 --image none", 3),
         ("create", 2),
         ("add web", 2),

@@ -85,3 +85,11 @@ def test_it_sleeps_until_it_is_killed(tmp_path: Path) -> None:
 
 def test_other_machines_are_not_known() -> None:
     assert not sandbox_image.is_known("riscv64")
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [("5.14.0-427.el9", (5, 14)), ("6.18.0", (6, 18)), ("5.4", (5, 4)), ("", (0, 0)), ("new", (0, 0))],
+)
+def test_kernel_versions(release: str, expected: tuple[int, int]) -> None:
+    assert pod_answers.version(release) == expected
