@@ -76,7 +76,7 @@ class Prober:
                 return
             self._wanted = frozenset(wanted)
             self._verdicts = {probe: verdict for probe, verdict in self._verdicts.items() if probe in wanted}
-            self._poster.posted = dict(self._verdicts)
+            self._poster.posted = {probe: known for probe, known in self._poster.posted.items() if probe in wanted}
             self._wake()
 
     def suspect(self, endpoints: Set[Endpoint]) -> None:

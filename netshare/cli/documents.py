@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from netshare.core import checks
 from netshare.core.judging import is_failing_open
 from netshare.core.labelled import Notice
-from netshare.core.model import Listener, Service
+from netshare.core.model import Family, Listener, Service
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetshareError
 from netshare.operations.attach import Attached
@@ -107,6 +107,7 @@ def _service(service: Service, driver: str) -> Document:
 
 def _with_replicas(item: ServiceStatus) -> Document:
     return _service(item.service, item.driver) | {
+        "families": ["ipv4" if family is Family.IP else "ipv6" for family in item.families],
         "failing_open": any(is_failing_open(each.replica) for each in item.replicas),
         "replicas": [_replica(replica) for replica in item.replicas],
     }

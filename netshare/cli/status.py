@@ -9,6 +9,7 @@ from netshare.cli import advice, documents, output
 from netshare.cli.options import Output
 from netshare.cli.problems import finish
 from netshare.core import parse
+from netshare.core.model import Family
 from netshare.operations import status as operation
 from netshare.operations.status import ServiceStatus
 from netshare.runtime.capabilities import require_net_admin
@@ -45,7 +46,7 @@ def status(
 
 
 def _rows(item: ServiceStatus) -> Iterator[tuple[str, ...]]:
-    service, listeners = item.service.name, ", ".join(map(str, item.service.listeners))
+    service, listeners = item.service.name, _listeners(item)
     if not item.replicas:
         yield service, listeners, "-", "-", "-", "-", "-", "-", "no replica: new connections are refused"
     for found in item.replicas:
@@ -60,3 +61,12 @@ def _rows(item: ServiceStatus) -> Iterator[tuple[str, ...]]:
             str(found.connections_active),
             found.replica.reason or "",
         )
+
+
+def _listeners(item: ServiceStatus) -> str:
+    """Name the listeners, and the only family they are served in where they listen in both."""
+    listeners = item.service.listeners
+    named = ", ".join(map(str, listeners))
+    if len(item.families) == 1 and any(listener.address is None for listener in listeners):
+        return f"{named} ({'IPv4' if item.families[0] is Family.IP else 'IPv6'} only)"
+    return named

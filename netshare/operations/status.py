@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from netshare.core.labelled import Notice
-from netshare.core.model import Endpoint, Replica, Service
+from netshare.core.model import Endpoint, Family, Replica, ReplicaState, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
+from netshare.core.plan import families_of
 from netshare.core.ruleset import Target
 from netshare.errors import EngineUnreachableError, NetshareError
 from netshare.netfilter.driver import Observation
@@ -47,6 +48,14 @@ class ServiceStatus:
     service: Service
     driver: str
     replicas: tuple[ReplicaStatus, ...]
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """In which families new connections are served; in the other they are refused at once."""
+        ready = (each for each in self.replicas if each.replica.state is ReplicaState.READY)
+        reachable = {endpoint.family for each in ready for endpoint in each.endpoints}
+        listening = {family for listener in self.service.listeners for family in families_of(listener)}
+        return tuple(family for family in Family if family in reachable & listening)
 
 
 @dataclass(frozen=True, slots=True)

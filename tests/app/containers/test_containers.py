@@ -1,4 +1,4 @@
-"""``compose up --scale web=3`` without ports, `netshare agent`, which follows the labels, and a browser that sees all."""
+"""``compose up --scale web=3`` without ports, `netshare agent` that follows the labels, a browser that sees all three."""
 
 import json
 import re

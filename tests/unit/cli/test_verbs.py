@@ -130,8 +130,8 @@ def test_status(netshare: Netshare, fake: FakeHost) -> None:
     fake.connections.open[Target(Protocol.TCP, endpoint("172.18.0.3", 80))] = 12
     done = netshare("status")
     assert done.out.splitlines()[:2] == [
-        "SERVICE  LISTENERS  REPLICA     ENDPOINT       STATE  WEIGHT  TOTAL  ACTIVE  REASON",
-        "web      80/tcp     shop-web-1  172.18.0.3:80  ready  1       2      12",
+        "SERVICE  LISTENERS           REPLICA     ENDPOINT       STATE  WEIGHT  TOTAL  ACTIVE  REASON",
+        "web      80/tcp (IPv4 only)  shop-web-1  172.18.0.3:80  ready  1       2      12",
     ]
     [service] = netshare("status", "web", "--output=json").document["services"]
     assert service["replicas"][0] == {
@@ -194,7 +194,7 @@ def test_weight(netshare: Netshare, fake: FakeHost) -> None:
     assert slots(fake) == ["172.18.0.5:80", "172.18.0.3:80", "172.18.0.4:80", "172.18.0.5:80"]
     done = netshare("weight", "web", "shop-web-1", "0")
     assert (done.code, done.out, done.err) == (0, "web: shop-web-1 has weight 0 of 3\n", "")
-    assert netshare("status").out.splitlines()[1].split()[3:6] == ["172.18.0.3:80", "ready", "0"]
+    assert netshare("status").out.splitlines()[1].split()[5:8] == ["172.18.0.3:80", "ready", "0"]
     document = netshare("weight", "web", "shop-web-3", "0", "-o", "json").document
     assert document == {
         "schema": 1,
