@@ -1,57 +1,82 @@
 """The ``netshare`` command: its verbs, and the one place where errors end."""
 
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer.main import get_command
 
 from netshare.cli import output
-from netshare.cli.agent import agent
-from netshare.cli.attach import attach
-from netshare.cli.demo import demo
-from netshare.cli.detach import detach
-from netshare.cli.doctor import doctor
-from netshare.cli.listing import list_
-from netshare.cli.pod import pod
-from netshare.cli.reset import reset
-from netshare.cli.rules import rules
-from netshare.cli.status import status
-from netshare.cli.sync import sync
-from netshare.cli.version import version
-from netshare.cli.weight import weight
 from netshare.errors import NetshareError, UsageError
 
 _INTERRUPTED = 130
+_COMPLETING = "_NETSHARE_COMPLETE"
+"""What the shell sets when it asks for completions (typer names it after the program)."""
 
-app = typer.Typer(
-    name="netshare",
-    help="One host port, many containers, no proxy: the kernel itself spreads new connections.",
-    rich_markup_mode=None,  # rich would be imported for --help alone
-    pretty_exceptions_enable=False,  # a bug crashes loudly, with Python's own words
-)
-app.command()(attach)
-app.command()(detach)
-app.command("list")(list_)
-app.command()(status)
-app.command()(weight)
-app.command()(sync)
-app.command()(agent)
-app.command()(rules)
-app.command()(doctor)
-app.command()(reset)
-app.add_typer(pod, name="pod")
-app.command()(demo)
-app.command()(version)
+VERBS = {
+    "attach": ("attach", "attach", "Put the replicas of NAME behind a port of this host."),
+    "detach": ("detach", "detach", "Remove one listener of a service, or all of it."),
+    "list": ("listing", "list_", "List the services, one a line."),
+    "status": ("status", "status", "Show the services with their replicas and connections."),
+    "weight": ("weight", "weight", "Change a replica's share of the new connections."),
+    "sync": ("sync", "sync", "Reconcile once."),
+    "agent": ("agent", "agent", "Reconcile for ever: follow replicas as they come and go."),
+    "rules": ("rules", "rules", "Print what netshare holds in the kernel."),
+    "doctor": ("doctor", "doctor", "Check what on this host stands in the way, each with its mend."),
+    "reset": ("reset", "reset", "Remove all of it from the kernel; definitions stay."),
+    "pod": ("pod", "pod", "Replicas that share one port by SO_REUSEPORT, in one sandbox."),
+    "demo": ("demo", "demo", "Show the main job on the real kernel, in a lab of its own."),
+    "version": ("version", "version", "Print the version."),
+}
+"""Each verb's module in this package, its name there, and what `netshare --help` says of it.
+
+A module is imported only when its verb is asked for: all of them take longer than the overview may.
+"""
 
 
-@app.callback(invoke_without_command=True)
+def application(words: Sequence[str]) -> typer.Typer:
+    """Build the command with the verb that these words ask for; the others are there by name only."""
+    app = typer.Typer(
+        name="netshare",
+        help="One host port, many containers, no proxy: the kernel itself spreads new connections.",
+        rich_markup_mode=None,  # rich would be imported for --help alone
+        pretty_exceptions_enable=False,  # a bug crashes loudly, with Python's own words
+    )
+    app.callback(invoke_without_command=True)(_start)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    is_completing = _COMPLETING in os.environ
+    for verb in VERBS:
+        if verb == asked or is_completing:
+            _add(app, verb)
+        else:
+            app.command(verb, help=VERBS[verb][2])(_asked_for_by_name)
+    return app
+
+
+def _add(app: typer.Typer, verb: str) -> None:
+    """Import a verb, or a group of them."""
+    module, name, _ = VERBS[verb]
+    found = getattr(import_module(f"netshare.cli.{module}"), name)
+    if isinstance(found, typer.Typer):
+        app.add_typer(found, name=verb)
+    else:
+        app.command(verb)(found)
+
+
+def _asked_for_by_name() -> None:
+    """Stand for a verb in the overview."""
+
+
 def _start(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if show_version:
+        from netshare.cli.version import version
+
         version()
         raise typer.Exit
     if context.invoked_subcommand is None:
@@ -66,7 +91,7 @@ def main() -> None:
 def run(words: Sequence[str]) -> int:
     """Run a command line; gives its exit code."""
     try:
-        result = get_command(app).main(list(words), prog_name="netshare", standalone_mode=False)
+        result = get_command(application(words)).main(list(words), prog_name="netshare", standalone_mode=False)
     except NetshareError as error:
         return _failed(error, words)
     except typer.TyperException as error:

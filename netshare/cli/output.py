@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from itertools import pairwise
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
-from netshare.cli import documents
-from netshare.cli.documents import Document
 from netshare.errors import NetshareError
-from netshare.operations.waiting import Waiting
+
+if TYPE_CHECKING:
+    from netshare.cli.documents import Document
+    from netshare.operations.waiting import Waiting
 
 _STATE_COLUMN = "STATE"
 _COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "unhealthy": "red", "gone": "dim"}
@@ -51,7 +52,7 @@ def text(content: str) -> None:
     _write(sys.stdout, "".join("\t".join(map(harmless, part.split("\t"))) + "\n" for part in content.splitlines()))
 
 
-def document(content: Document) -> None:
+def document(content: "Document") -> None:
     """Print a result as JSON."""
     _write(sys.stdout, json.dumps(content, indent=2) + "\n")
 
@@ -70,6 +71,8 @@ def failure(error: NetshareError) -> None:
 
 def failure_document(error: NetshareError) -> None:
     """Tell what went wrong to a program."""
+    from netshare.cli import documents
+
     document(documents.of_error(error))
 
 
@@ -104,7 +107,7 @@ class ProgressLine:
         """Start with nothing shown."""
         return self
 
-    def __call__(self, waiting: Waiting) -> None:
+    def __call__(self, waiting: "Waiting") -> None:
         """Show how it stands."""
         why = "; ".join(f"{r.name} {r.state}: {r.reason}" for r in waiting.replicas) or "no replica yet"
         if self._is_live:

@@ -29,6 +29,20 @@ class Check:
     mend: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """Settings of this network namespace that decide about clients' packets.
+
+    ``tracked`` is how many connections are tracked, ``trackable`` how many can be; both 0 where nothing is tracked yet.
+    """
+
+    tracked: int
+    trackable: int
+    strict_interfaces: tuple[str, ...]
+    default_routes: int
+    bridged_are_filtered: bool
+
+
 def ok(about: str, seen: str) -> Check:
     """Say that something is as it should be."""
     return Check(about, Verdict.OK, seen)

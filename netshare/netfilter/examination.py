@@ -1,10 +1,10 @@
 """What `doctor` looks at in the kernel, besides rules: features tried for real, and settings that drop packets."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from netshare.core.diagnosis import KernelSettings
 from netshare.core.model import Endpoint, Family, Protocol, Strategy
 from netshare.core.ruleset import Dispatch, Match, Ruleset
 from netshare.errors import NetfilterError
@@ -15,20 +15,6 @@ _SYSCTL = Path("/proc/sys/net")
 _ROUTES = Path("/proc/thread-self/net/route")
 _STRICT = 1
 _SAMPLE = {Family.IP: Endpoint(ip_address("192.0.2.1"), 80), Family.IP6: Endpoint(ip_address("2001:db8::1"), 80)}
-
-
-@dataclass(frozen=True, slots=True)
-class KernelSettings:
-    """Settings of this network namespace that decide about clients' packets.
-
-    ``tracked`` is how many connections are tracked, ``trackable`` how many can be; both 0 where nothing is tracked yet.
-    """
-
-    tracked: int
-    trackable: int
-    strict_interfaces: tuple[str, ...]
-    default_routes: int
-    bridged_are_filtered: bool
 
 
 class KernelExamination:

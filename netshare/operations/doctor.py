@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from netshare.core import diagnosis
-from netshare.core.diagnosis import Check, Verdict
+from netshare.core.diagnosis import Check, KernelSettings, Verdict
 from netshare.core.model import Family, Service
 from netshare.core.obstacle import families_served, in_the_way
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
-from netshare.netfilter.examination import KernelSettings
 from netshare.netfilter.rivals import rival
 from netshare.operations.control import AgentControl
 from netshare.operations.traffic import against_kernel, held_by

@@ -4,14 +4,17 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from typer import Typer
+
 import netshare
 from netshare import errors
-from netshare.cli.app import app
+from netshare.cli.app import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {".ci", "app", "netshare", "scripts", "tests", "vagrant"}
@@ -113,9 +116,14 @@ def test_the_readme_lists_the_verbs() -> None:
     table = text[text.index("| verb | does |") : text.index("| exit code |")]
     cells = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
     verbs = [words.split()[0] for cell in cells for words in re.findall(r"`([^`]+)`", cell)]
-    commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
-    groups = [group.name for group in app.registered_groups if group.name]
-    assert sorted(verbs) == sorted([*commands, *groups])
+    assert sorted(verbs) == sorted(VERBS)
+
+
+def test_the_overview_says_of_each_verb_what_the_verb_says_of_itself() -> None:
+    for verb, (module, name, said) in VERBS.items():
+        found = getattr(import_module(f"netshare.cli.{module}"), name)
+        own = found.info.help if isinstance(found, Typer) else found.__doc__
+        assert (own or "").strip().startswith(said.removesuffix(".")), verb
 
 
 def test_documents_name_files_that_exist() -> None:

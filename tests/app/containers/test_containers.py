@@ -1,4 +1,4 @@
-"""``compose up --scale web=3`` without ports, `netshare agent` that follows the labels, a browser that sees all three."""
+"""``compose up --scale web=3`` without ports, an agent that follows the labels, and a browser that sees all three."""
 
 import json
 import re
