@@ -26,10 +26,11 @@ class Site:
         self.lab = lab
         self.directory = directory
 
-    def netshare(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def netshare(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "NETSHARE_STATE_DIR": str(self.directory / "state"),
             "NETSHARE_RUNTIME_DIR": str(self.directory / "run"),
+            **more,
         }
         argv = [sys.executable, "-m", "netshare", *words]
         return self.lab.host.run(
@@ -40,9 +41,9 @@ class Site:
         endpoints = [word for each in self.lab.replicas.values() for word in ("--endpoint", str(each.endpoint))]
         assert self.netshare("attach", "web", "80", *endpoints).returncode == 0
 
-    def diagnose(self) -> tuple[int, dict[str, dict[str, Any]]]:
+    def diagnose(self, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
         """Run it; gives its exit code, and the checks by what they are about."""
-        done = self.netshare("doctor", "-o", "json")
+        done = self.netshare("doctor", "-o", "json", **environment)
         assert done.stderr == ""
         document = json.loads(done.stdout)
         assert document["schema"] == 1
@@ -129,6 +130,13 @@ def test_a_port_that_somebody_else_has_as_well(site: Site) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_an_engine_that_should_answer_and_does_not(site: Site) -> None:
+    assert site.diagnose()[1]["docker"]["verdict"] == "ok", "one that is not here at all is no fault"
+    code, checks = site.diagnose(DOCKER_HOST=f"unix://{site.directory}/docker.sock")
+    assert (code, checks["docker"]["verdict"]) == (1, "failed")
+    assert "DOCKER_HOST" in checks["docker"]["mend"]
 
 
 def test_a_definition_that_cannot_be_read(site: Site) -> None:
