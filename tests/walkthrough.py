@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 
 from netshare.core.diff import Change, diff
+from netshare.core.health import Verdicts
+from netshare.core.judging import judge
 from netshare.core.model import Container, Service
 from netshare.core.plan import ServiceReplicas, plan
 from netshare.core.selection import replicas
@@ -69,7 +71,7 @@ def walkthrough() -> Iterator[str]:
 
 
 def _reconcile(driver: FakeDriver, service: Service, containers: tuple[Container, ...]) -> Iterator[str]:
-    judged = ServiceReplicas(service, replicas(service, containers))
+    judged = ServiceReplicas(service, judge(service, replicas(service, containers), Verdicts()))
     yield "## judge: which replicas may be given new connections"
     for replica in judged.replicas:
         endpoints = ", ".join(str(endpoint) for each in replica.endpoints.values() for endpoint in each)

@@ -4,6 +4,7 @@ No connection decides anything by itself: clients give up, networks lose packets
 """
 
 import logging
+import time
 from collections.abc import Set
 from threading import Event
 from typing import Protocol
@@ -12,6 +13,9 @@ from netshare.core.model import Endpoint
 from netshare.errors import NetshareError
 
 _log = logging.getLogger(__name__)
+
+_PAUSES = 200
+"""For how many times as long as a look takes there is none: half a per cent of one processor is its price at most."""
 
 
 class Unanswered(Protocol):
@@ -36,7 +40,11 @@ class Suspects(Protocol):
 
 
 class Suspicion:
-    """Looks every second, as long as there is anything to probe; once costs the kernel a walk through all flows."""
+    """Looks every second, as long as there is anything to probe.
+
+    A look costs the kernel a walk through its table of flows, some milliseconds on a large host: where it takes longer,
+    it is done less often.
+    """
 
     def __init__(self, unanswered: Unanswered, suspects: Suspects, *, pause: float = 1.0) -> None:
         """``pause`` is how long, in seconds, a connection is usually answered in."""
@@ -47,10 +55,11 @@ class Suspicion:
 
     def follow(self) -> None:
         """Look until `close`."""
-        said = ""
-        while not self._ended.wait(self._pause):
+        said, pause = "", self._pause
+        while not self._ended.wait(pause):
             if not self._suspects.is_busy:
                 continue
+            began = time.monotonic()
             try:
                 self._suspects.suspect(self._unanswered.endpoints())
                 said = ""
@@ -58,6 +67,7 @@ class Suspicion:
                 if error.message != said:
                     said = error.message
                     _log.warning("judge problem=%r hint=%r", error.message, error.hint)
+            pause = max(self._pause, _PAUSES * (time.monotonic() - began))
         self._unanswered.close()
 
     def close(self) -> None:
