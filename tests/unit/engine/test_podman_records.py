@@ -75,11 +75,9 @@ def test_what_only_looks_and_what_concerns_other_files_is_not(storage: Path, wat
 
 
 def test_a_nudge_is_told_of_like_a_write(watching: Watching) -> None:
-    watching.records.nudge()
-    watching.records.nudge()
-    watching.next()
-    watching.records.nudge()
-    watching.next()
+    for _ in range(2):
+        watching.records.nudge()
+        watching.next()
     assert watching.is_silent()
 
 
