@@ -39,7 +39,7 @@ class Workload:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workload]:
     require(*map(program, ("gcc", "busybox", "iptables", "nft", "ss", "setpriv", "dpkg-query")))
     require(None if programs() else "needs the program postgres")
