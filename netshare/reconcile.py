@@ -41,6 +41,9 @@ class Forwarding(Protocol):
     def obstacles(self) -> Sequence[Obstacle]:
         """Look for what stands in the way, and change nothing."""
 
+    def neighbours(self) -> Sequence[str]:
+        """Name the firewalls and engines' backends that are here; change nothing."""
+
     def missing(self) -> Sequence[str]:
         """Name the places where a rule of netshare's should stand and does not; change nothing."""
 

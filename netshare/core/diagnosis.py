@@ -67,13 +67,14 @@ def kernel(refused: Mapping[str, str], tried: Sequence[str]) -> list[Check]:
     return checks or [ok("kernel", f"tried and accepted: {', '.join(tried)}")]
 
 
-def firewalls(obstacles: Iterable[Obstacle]) -> list[Check]:
-    """Turn what other firewalls drop into checks."""
+def firewalls(neighbours: Sequence[str], obstacles: Iterable[Obstacle]) -> list[Check]:
+    """Say which other firewalls are here, and turn what they drop into checks."""
     checks = [
         Check(each.where, Verdict.FAILED if each.certain else Verdict.WARNING, each.message, each.mend)
         for each in dict.fromkeys(obstacles)
     ]
-    return checks or [ok("firewalls", "nothing of others drops connections to replicas")]
+    here = f" ({'; '.join(neighbours)})" if neighbours else ""
+    return checks or [ok("firewalls", f"nothing of others drops connections to replicas{here}")]
 
 
 def forwarding(missing: Sequence[str], *, is_needed: bool) -> Check:

@@ -57,7 +57,8 @@ def _checks(host: Host, agent: AgentControl, examination: Examination, *, is_per
     yield diagnosis.ok(
         "bridges", f"bridged packets {filtered if settings.bridged_are_filtered else 'pass by netfilter'}"
     )
-    yield from diagnosis.firewalls(in_the_way(host.forwarding.obstacles(), frozenset(Family)))
+    obstacles = in_the_way(host.forwarding.obstacles(), frozenset(Family))
+    yield from diagnosis.firewalls(host.forwarding.neighbours(), obstacles)
     is_served = bool(families_served(host.driver.observe().ruleset))
     yield diagnosis.forwarding(host.forwarding.missing(), is_needed=is_served)
     try:

@@ -133,6 +133,9 @@ class FakeForwarding:
     def obstacles(self) -> Sequence[Obstacle]:
         return self.in_the_way
 
+    def neighbours(self) -> Sequence[str]:
+        return ()
+
     def missing(self) -> Sequence[str]:
         return self.out_of_place
 

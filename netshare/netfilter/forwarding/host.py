@@ -7,6 +7,7 @@ from netshare.core.obstacle import Obstacle
 from netshare.errors import NetfilterError
 from netshare.netfilter import command
 from netshare.netfilter.forwarding import netavark, places
+from netshare.netfilter.forwarding.neighbours import neighbours
 from netshare.netfilter.forwarding.obstacles import obstacles
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
 from netshare.netfilter.surroundings.look import Lookout, Surroundings
@@ -56,6 +57,10 @@ class HostForwarding:
     def obstacles(self) -> Sequence[Obstacle]:
         """Look, and change nothing; see `ensure`."""
         return obstacles(self._lookout.look(), self._mark)
+
+    def neighbours(self) -> Sequence[str]:
+        """Look, change nothing, and name the firewalls and engines' backends that are here."""
+        return neighbours(self._lookout.look())
 
     def missing(self) -> Sequence[str]:
         """Look, change nothing, and name the tables in which netshare's rule is not in its place; see `ensure`."""

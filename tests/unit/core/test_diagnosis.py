@@ -56,5 +56,10 @@ def test_a_kernel_that_refuses_something_is_told_of_by_feature() -> None:
 def test_firewalls() -> None:
     drops = Obstacle(Family.IP, "inet admin forward", "it drops", "add a rule")
     may = Obstacle(Family.IP, "DOCKER-USER", "it may drop", "narrow it", certain=False)
-    assert [check.verdict for check in diagnosis.firewalls([drops, may, drops])] == [Verdict.FAILED, Verdict.WARNING]
-    assert [check.verdict for check in diagnosis.firewalls([])] == [Verdict.OK]
+    assert [check.verdict for check in diagnosis.firewalls([], [drops, may, drops])] == [
+        Verdict.FAILED,
+        Verdict.WARNING,
+    ]
+    (well,) = diagnosis.firewalls(["iptables-nft (Docker; FORWARD policy DROP)"], [])
+    assert well.verdict is Verdict.OK
+    assert well.seen.endswith("(iptables-nft (Docker; FORWARD policy DROP))")
