@@ -178,7 +178,7 @@ class TestAsRoot:
             assert running.stdout is not None
             while "3. 300 requests" not in running.stdout.readline():
                 assert running.poll() is None
-            time.sleep(0.3)  # into the load
+            time.sleep(0.05)  # into the load, which goes on for a second
             running.send_signal(signal.SIGINT)
             told = running.communicate(timeout=_LONGEST)[1]
         assert (running.returncode, told) == (130, "")
