@@ -1,6 +1,5 @@
 """What an admin does on the lab's host: netshare's verbs and its agent, as programs, and a look at the kernel."""
 
-import json
 import os
 import re
 import shutil
@@ -10,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.runtime.agent import AgentClient
 from tests.docker.hints import eventually
 from tests.docker.lab import DockerLab
+from tests.outcome import Done
 
 PORT = 80
 RULE = (
@@ -39,20 +38,6 @@ _LISTINGS = (
     ("ip6tables-legacy-save",),
 )
 _COUNTS = re.compile(r"(?<=packets )\d+(?= bytes)|(?<=bytes )\d+|\[\d+:\d+\]|(?m:^# (?:Generated|Completed) .*\n)")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A program that ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:  # noqa: ANN401 (JSON)
-        """What it printed, as JSON."""
-        return json.loads(self.out)
 
 
 class Agent:

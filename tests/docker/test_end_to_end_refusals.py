@@ -5,7 +5,8 @@ import os
 import pytest
 
 from netshare.lab.conversation import FailureKind
-from tests.docker.admin import Admin, Done
+from tests.docker.admin import Admin
+from tests.outcome import Done
 
 pytestmark = pytest.mark.docker
 

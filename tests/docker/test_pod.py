@@ -13,8 +13,9 @@ from netshare.engine.docker import DOCKER
 from netshare.engine.pods import Sandbox
 from netshare.lab.conversation import Conversation, FailureKind
 from tests.docker import image
-from tests.docker.admin import Admin, Done
+from tests.docker.admin import Admin
 from tests.docker.hints import eventually
+from tests.outcome import Done
 
 pytestmark = pytest.mark.docker
 

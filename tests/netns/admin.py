@@ -1,6 +1,5 @@
 """One with root on the lab's host: netshare's verbs, and its agent as a program of its own. No engine answers there."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from netshare import wiring
 from netshare.core import parse
@@ -23,24 +21,11 @@ from netshare.operations.detach import Detached, detach
 from netshare.operations.request import AttachRequest
 from netshare.runtime.agent import AgentClient
 from tests.netns.waiting import until
+from tests.outcome import Done
 
 _ROOT = Path(__file__).parents[2]
 _NETSHARE = (sys.executable, "-m", "netshare")
 _PATIENCE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A verb that ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:  # noqa: ANN401 (JSON)
-        """What it printed, as JSON."""
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True, slots=True)

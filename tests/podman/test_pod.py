@@ -11,7 +11,7 @@ from netshare.engine.compatible_pods import CompatiblePods
 from netshare.engine.podman import PODMAN
 from netshare.engine.pods import Sandbox
 from tests.docker import image
-from tests.docker.admin import Done
+from tests.outcome import Done
 from tests.podman.admin import PodmanAdmin
 
 pytestmark = pytest.mark.podman
