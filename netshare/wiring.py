@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netshare.netfilter.examination import KernelExamination
     from netshare.netfilter.sockets import ListeningSockets
     from netshare.operations.demo_steps import Step
+    from netshare.operations.watching import Watch
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
     from netshare.store.directory import DefinitionStore
@@ -101,6 +102,15 @@ def connections() -> "TrackedConnections":
     from netshare.netfilter.conntrack import TrackedConnections
 
     return TrackedConnections()
+
+
+def watch(name: str | None) -> "Watch":
+    """Look at this host's services, or at one, again and again."""
+    import time
+
+    from netshare.operations.watching import Watch
+
+    return Watch(host(), agent_control(), connections(), time, name=name)
 
 
 def examination() -> "KernelExamination":

@@ -134,6 +134,7 @@ def _replica(status: ReplicaStatus) -> Document:
         "weight": status.replica.weight,
         "connections_total": status.connections_total,
         "connections_active": status.connections_active,
+        "connections_per_second": None if status.rate is None else round(status.rate, 3),
         "reason": status.replica.reason,
     }
 

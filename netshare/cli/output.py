@@ -1,20 +1,23 @@
 """The only place that prints: data on stdout, messages on stderr, every name made harmless first.
 
 Tables are drawn by rich on a terminal and are plain aligned text elsewhere; rich is imported only where it draws.
+A terminal that a live view takes over is `netshare.cli.screen`'s.
 """
 
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from netshare.errors import NetshareError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from netshare.cli.documents import Document
     from netshare.operations.waiting import Waiting
 
@@ -57,6 +60,11 @@ def document(content: "Document") -> None:
     _write(sys.stdout, json.dumps(content, indent=2) + "\n")
 
 
+def document_line(content: "Document") -> None:
+    """Print a result as JSON, on one line of a stream of them."""
+    _write(sys.stdout, json.dumps(content, separators=(",", ":")) + "\n")
+
+
 def note(message: str) -> None:
     """Tell something beside the result."""
     _write(sys.stderr, f"netshare: {harmless(message)}\n")
@@ -78,10 +86,17 @@ def failure_document(error: NetshareError) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their column names."""
-    safe = [[harmless(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _draw(columns, safe)
+    if not sys.stdout.isatty():
+        plain_table(columns, rows)
         return
+    from rich.console import Console
+
+    Console().print(drawing(columns, [[harmless(cell) for cell in row] for row in rows]))
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows as plain aligned text, wherever they go to."""
+    safe = [[harmless(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *safe, strict=True)]
     for row in (columns, *safe):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -137,17 +152,30 @@ def _write(stream: TextIO, content: str) -> None:
     stream.flush()
 
 
-def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
+def drawing(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    widths: Mapping[str, int] | None = None,
+) -> "Table":
+    """Make rows of harmless cells a table of rich's.
+
+    Where ``widths`` are given, each row is one line, and what has no room in a column of that width is cut.
+    """
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        if widths is None:
+            drawn.add_column(column, overflow="fold", justify=justify)
+        else:
+            drawn.add_column(column, overflow="ellipsis", no_wrap=True, justify=justify, width=widths[column])
     for row in rows:
         cells = zip(columns, row, strict=True)
         drawn.add_row(
             *(Text(cell, _COLOURS.get(cell, "") if column == _STATE_COLUMN else "") for column, cell in cells)
         )
-    Console().print(drawn)
+    return drawn

@@ -4,12 +4,13 @@ It trusts its memory only while the kernel's own count of commits says that nobo
 doubt is settled by reading again.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
-from netshare.core.ruleset import Ruleset
+from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Driver, Observation
 
 
@@ -45,6 +46,10 @@ class RememberingDriver:
             self._memory = replace(observation, connections=MappingProxyType({}))
             self._generation = generation
         return observation
+
+    def connections(self) -> Mapping[Target, int]:
+        """Read the counts: they are never remembered."""
+        return self._driver.connections()
 
     def apply(self, change: Change) -> None:
         """Commit, and remember the outcome if no other commit can have come between."""

@@ -28,11 +28,15 @@ class Connections(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """A replica, and how many connections it was given and has."""
+    """A replica, and how many connections it was given and has.
+
+    ``rate`` is how many it is given a second; to tell, it takes two looks.
+    """
 
     replica: Replica
     connections_total: int
     connections_active: int
+    rate: float | None = None
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -58,6 +58,13 @@ def test_what_was_applied_is_observed(bench: Bench, match: Match) -> None:
     assert set(bench.driver.observe().connections.values()) == {0}
 
 
+def test_the_counts_alone_are_those_that_are_observed(bench: Bench) -> None:
+    assert bench.driver.connections() == {}
+    bench.start(Ruleset({}, frozenset(three(WEB).targets | three(KINDS[-1]).targets)))
+    assert bench.driver.connections() == bench.driver.observe().connections
+    assert len(bench.driver.connections()) == 6
+
+
 @pytest.mark.parametrize("match", KINDS, ids=str)
 def test_a_refusal_is_observed(bench: Bench, match: Match) -> None:
     bench.start(ruleset({match: to()}))

@@ -34,6 +34,9 @@ class FakeDriver:
             raise self.blindness
         return Observation(self._ruleset, self._intact, dict(self._connections))
 
+    def connections(self) -> Mapping[Target, int]:
+        return self.observe().connections
+
     def apply(self, change: Change) -> None:
         if change.is_empty:
             return

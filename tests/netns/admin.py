@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from netshare.operations.request import AttachRequest
 from netshare.runtime.agent import AgentClient
 from tests.netns.waiting import until
 from tests.outcome import Done
+from tests.terminal import Terminal
 
 _ROOT = Path(__file__).parents[2]
 _NETSHARE = (sys.executable, "-m", "netshare")
@@ -56,18 +57,12 @@ class Admin:
             "DOCKER_HOST": f"unix://{directory}/no.sock",
             "NETSHARE_STATE_DIR": str(directory / "state"),
             "NETSHARE_RUNTIME_DIR": str(self._runtime),
+            "TERM": "xterm-256color",
         }
 
     def netshare(self, *words: str) -> Done:
         """Run a verb to its end, whatever that is, as a program of its own."""
-        process = self.lab.host.popen(
-            [*_NETSHARE, *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self._environment,
-            text=True,
-        )
+        process = self.start(*words)
         try:
             out, err = process.communicate(timeout=_PATIENCE)
         except BaseException:
@@ -75,6 +70,24 @@ class Admin:
             process.communicate()
             raise
         return Done(process.returncode, out, err)
+
+    def terminal(
+        self, *words: str, size: tuple[int, int] = (120, 24), through: Sequence[str] = (), **environment: str
+    ) -> Terminal:
+        """Run a verb on a terminal."""
+        own, start = self._environment | environment, self.lab.host.popen
+        return Terminal(words, start=start, environment=own, size=size, through=through)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a verb whose output is read while it runs."""
+        return self.lab.host.popen(
+            [*_NETSHARE, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self._environment,
+            text=True,
+        )
 
     def attach(
         self,

@@ -270,6 +270,7 @@ class TestCounting:
             with host.held(total, family, protocol) as targets:
                 expected.update(targets)
         assert host.driver.observe().connections == expected
+        assert host.driver.connections() == expected
 
         one, two, three = host.lab.replicas.values()
         send(host.lab.client.namespace, one.endpoint, 10)  # not by way of netshare

@@ -1,7 +1,9 @@
 """The nftables driver: one atomic netlink transaction a change, and the kernel itself as its only memory."""
 
+from collections.abc import Mapping
+
 from netshare.core.diff import Change, diff
-from netshare.core.ruleset import Ruleset
+from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Observation
 from netshare.netfilter.netlink import SUBSYSTEM_NFTABLES, Netlink
 from netshare.netfilter.nftables import reading, transaction, words
@@ -43,6 +45,10 @@ class NftablesDriver:
     def observe(self) -> Observation:
         """Read back what is programmed; see `netshare.netfilter.driver.Driver`."""
         return reading.observe(self._netlink(), self._mark)
+
+    def connections(self) -> Mapping[Target, int]:
+        """Read back the counters alone; see `netshare.netfilter.driver.Driver`."""
+        return reading.connections(self._netlink())
 
     def apply(self, change: Change) -> None:
         """Commit a change in one batch; see `netshare.netfilter.driver.Driver`."""

@@ -83,6 +83,11 @@ def observe(netlink: Netlink, mark: int) -> Observation:
     return Observation(content.ruleset, intact, content.connections)
 
 
+def connections(netlink: Netlink) -> dict[Target, int]:
+    """Read the counts of new connections, and nothing else."""
+    return _connections(netlink, _sets(netlink))
+
+
 def _read_until_fitting(netlink: Netlink, sets: frozenset[str]) -> _Content:
     """Read all elements, and again where they do not fit each other.
 
@@ -100,11 +105,11 @@ def _read_until_fitting(netlink: Netlink, sets: frozenset[str]) -> _Content:
 def _read(netlink: Netlink, sets: frozenset[str]) -> _Content:
     listeners = _listeners(netlink, sets)
     slots = _slots(netlink, sets)
-    connections = _connections(netlink, sets)
+    counted = _connections(netlink, sets)
     dispatches, fitting = _dispatches(listeners, slots)
     named = {Target(match.protocol, endpoint) for match, own in dispatches.items() for endpoint in set(own.slots)}
-    ruleset = Ruleset(dispatches, frozenset(connections), _hairpins(netlink, sets))
-    return _Content(ruleset, connections, fitting and named <= connections.keys())
+    ruleset = Ruleset(dispatches, frozenset(counted), _hairpins(netlink, sets))
+    return _Content(ruleset, counted, fitting and named <= counted.keys())
 
 
 def _sets(netlink: Netlink) -> frozenset[str]:

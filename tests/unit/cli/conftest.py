@@ -1,6 +1,7 @@
 """The command line over a host of fakes: `netshare.wiring` hands the fakes out."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from netshare import wiring
 from netshare.cli import app
+from netshare.operations.watching import Watch
 from netshare.runtime import capabilities
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost, fake_host
@@ -40,6 +42,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(wiring, "agent_control", lambda: fake.agent)
     monkeypatch.setattr(wiring, "sockets", lambda: fake.sockets)
     monkeypatch.setattr(wiring, "connections", lambda: fake.connections)
+    monkeypatch.setattr(wiring, "watch", lambda name: Watch(fake.host, fake.agent, fake.connections, time, name=name))
     monkeypatch.setattr(capabilities, "has_net_admin", lambda: True)
     return fake
 

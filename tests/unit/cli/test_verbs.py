@@ -144,6 +144,7 @@ def test_status(netshare: Netshare, fake: FakeHost) -> None:
         "weight": 1,
         "connections_total": 2,
         "connections_active": 12,
+        "connections_per_second": None,
         "reason": None,
     }
 

@@ -1,0 +1,163 @@
+"""``netshare status --watch``: a look again and again, redrawn in place on a terminal, printed one by one elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NoReturn
+
+from netshare.cli import documents, output, rows
+from netshare.core.model import ReplicaState
+from netshare.errors import NetshareError
+from netshare.operations.status import Status
+from netshare.operations.watching import Look, Watch
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_DISPENSABLE = ("LISTENERS", "ENDPOINT", "TOTAL", "WEIGHT")
+"""The columns that go, in this order, where a terminal is too narrow for all."""
+_NUMBERS = ("WEIGHT", "NEW/S", "TOTAL", "ACTIVE")
+_LEAST_REASON = 12
+"""A reason has at least so many characters as long as there is a column to spare."""
+_GAP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen last, when, and what went wrong since."""
+
+    look: Look
+    time: datetime
+    problem: NetshareError | None = None
+
+    @property
+    def messages(self) -> list[str]:
+        """What to tell beside the table."""
+        status = self.look.status
+        problems = (*status.problems, *filter(None, [self.problem]))
+        return [*(problem.message for problem in problems), *map(str, (*status.obstacles, *status.notices))]
+
+
+def watch(watching: Watch, interval: float, form: output.Format) -> NoReturn:
+    """Show it until interrupted; what goes wrong after the first look is shown, and tried again."""
+    seen = Seen(watching.look(), _now())
+    if form is output.Format.JSON:
+        _print_on(watching, seen, interval, _document)
+    elif _is_screen():
+        _draw_on(watching, seen, interval)
+    else:
+        _print_on(watching, seen, interval, _block)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _is_screen() -> bool:
+    if not sys.stdout.isatty():
+        return False
+    from netshare.cli import screen
+
+    return screen.is_possible()
+
+
+def _again(watching: Watch, before: Seen) -> Seen:
+    try:
+        return Seen(watching.look(), _now())
+    except NetshareError as error:
+        return Seen(before.look, _now(), error)
+
+
+def _print_on(watching: Watch, seen: Seen, interval: float, show: Callable[[Seen], None]) -> NoReturn:
+    import time
+
+    said: list[str] = []
+    while True:
+        show(seen)
+        for message in seen.messages:
+            if message not in said and show is _block:
+                output.note(message)
+        said = seen.messages
+        time.sleep(watching.rest(interval))
+        seen = _again(watching, seen)
+
+
+def _document(seen: Seen) -> None:
+    described = documents.of_status(seen.look.status) if seen.problem is None else documents.of_error(seen.problem)
+    output.document_line(described | {"time": seen.time.isoformat(timespec="milliseconds")})
+
+
+def _block(seen: Seen) -> None:
+    """Print one look, behind the time and before an empty line."""
+    output.line(_local(seen))
+    output.plain_table(rows.LIVE_COLUMNS, list(_rows(seen.look.status)))
+    output.line("")
+
+
+def _rows(status: Status) -> Iterator[tuple[str, ...]]:
+    return chain.from_iterable(rows.rows(item, rows.LIVE_COLUMNS) for item in status.services)
+
+
+def _draw_on(watching: Watch, seen: Seen, interval: float) -> NoReturn:
+    from netshare.cli.screen import Screen
+
+    with Screen() as screen:
+        while True:
+            screen.show(view(seen, interval, *screen.size))
+            if screen.wait(watching.rest(interval)):
+                seen = _again(watching, seen)
+
+
+def view(seen: Seen, interval: float, width: int, height: int) -> "RenderableType":
+    """Draw what was seen, as much of it as a terminal of this size has room for."""
+    from rich.console import Group
+    from rich.text import Text
+
+    head = [Text(output.harmless(said), no_wrap=True, overflow="ellipsis") for said in _head(seen, interval)]
+    tail = [Text(f"! {output.harmless(said)}", "yellow", no_wrap=True, overflow="ellipsis") for said in seen.messages]
+    count = sum(max(1, len(item.replicas)) for item in seen.look.status.services)
+    tail = tail[: max(1, height // 4)]
+    room = max(1, height - len(head) - 1 - len(tail))
+    shown = list(islice(_rows(seen.look.status), count if count <= room else max(0, room - 1)))
+    if count > len(shown):
+        more = f"… {count - len(shown):,} more: a service's name after `status` shows it alone"
+        tail.insert(0, Text(more, "dim", no_wrap=True, overflow="ellipsis"))
+    if not count:
+        tail.insert(0, Text("nothing is attached; `netshare attach NAME PORT` attaches a service"))
+        return Group(*head, *tail)
+    return Group(*head, _table(shown, width), *tail)
+
+
+def _head(seen: Seen, interval: float) -> Iterator[str]:
+    status = seen.look.status
+    replicas = [each for item in status.services for each in item.replicas]
+    ready = sum(each.replica.state is ReplicaState.READY for each in replicas)
+    agent = f"agent: pid {status.agent.pid}" if status.agent.is_running else "no agent runs"
+    yield f"netshare status, every {interval:g} s · {_local(seen)} · {agent}"
+    new = "" if seen.look.rate is None else f"{rows.rate(seen.look.rate)} new/s, "
+    services = "1 service" if len(status.services) == 1 else f"{len(status.services):,} services"
+    yield f"{services} · {ready:,} of {len(replicas):,} replicas ready · {new}{seen.look.active:,} active"
+    yield ""
+
+
+def _local(seen: Seen) -> str:
+    return seen.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _table(shown: Sequence[Sequence[str]], width: int) -> "RenderableType":
+    from rich.cells import cell_len
+
+    safe = [[output.harmless(cell) for cell in row] for row in shown]
+    widths = {
+        column: max(cell_len(cell) for cell in (column, *(row[number] for row in safe)))
+        for number, column in enumerate(rows.LIVE_COLUMNS)
+    }
+    kept = list(rows.LIVE_COLUMNS)
+    dispensable = list(_DISPENSABLE)
+    while (left := width - sum(widths[column] + _GAP for column in kept[:-1])) < _LEAST_REASON and dispensable:
+        kept.remove(dispensable.pop(0))
+    widths["REASON"] = max(1, left)
+    numbers = [rows.LIVE_COLUMNS.index(column) for column in kept]
+    return output.drawing(kept, [[row[number] for number in numbers] for row in safe], right=_NUMBERS, widths=widths)

@@ -1,0 +1,127 @@
+"""A terminal that is taken over for a live view, and given back as it was, however that ends.
+
+The view is drawn over the last one, so nothing flickers, in the terminal's other screen: what was printed before is
+there again afterwards. Text comes as rich's, with names made harmless by whoever draws them (`netshare.cli.output`).
+"""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType, TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.control import Control
+from rich.screen import Screen as Page
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_EXIT_OF_SIGNAL = 128
+
+
+def is_possible() -> bool:
+    """Whether standard output is a terminal that can be drawn on."""
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
+
+
+class Screen:
+    """The terminal on standard output, for the length of a ``with`` block.
+
+    Ctrl-C raises as everywhere, SIGTERM ends the program, and both give the terminal back first; so does Ctrl-Z, until
+    the program goes on.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False)
+        self._stack = ExitStack()
+        self._wakes, self._wake = -1, -1
+
+    def __enter__(self) -> Self:
+        """Take the terminal over."""
+        with ExitStack() as stack:
+            self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            stack.callback(os.close, self._wakes)
+            stack.callback(os.close, self._wake)
+            stack.enter_context(_wakeup(self._wake))
+            stack.callback(self._leave)
+            for number, handler in self._handlers():
+                stack.enter_context(_handled(number, handler))
+            self._take()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the terminal back."""
+        self._stack.close()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, as they are now."""
+        width, height = self._console.size
+        return max(1, width), max(1, height)
+
+    def show(self, view: RenderableType) -> None:
+        """Draw a view over the last, in one write; what has no room is cut off."""
+        with self._console:
+            self._console.control(Control.home())
+            self._console.print(Page(view), end="")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; gives whether the time is over. If not, the terminal has changed and wants to be drawn again."""
+        ready, _, _ = select.select([self._wakes], [], [], seconds)
+        if ready:
+            os.read(self._wakes, 1 << 10)
+        return not ready
+
+    def _take(self) -> None:
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+
+    def _leave(self) -> None:
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)
+
+    def _handlers(self) -> Iterator[tuple[signal.Signals, "_Handler"]]:
+        yield signal.SIGWINCH, lambda _number, _frame: None  # its byte in the pipe is all that is wanted
+        yield signal.SIGTSTP, lambda _number, _frame: self._suspend()
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                yield number, _end
+
+    def _suspend(self) -> None:
+        """Stop as Ctrl-Z asks for, and draw again from where it goes on."""
+        self._leave()
+        with _handled(signal.SIGTSTP, signal.SIG_DFL):
+            os.kill(os.getpid(), signal.SIGTSTP)
+        self._take()
+
+
+_Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_EXIT_OF_SIGNAL + number)
+
+
+@contextmanager
+def _handled(number: signal.Signals, handler: _Handler) -> Iterator[None]:
+    """Handle a signal in another way until the block ends."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@contextmanager
+def _wakeup(descriptor: int) -> Iterator[None]:
+    """Have every signal leave a byte, so that whoever waits is woken."""
+    before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
