@@ -1,6 +1,6 @@
 """The way of the data: definitions and containers in, kernel state out. The agent and every verb call this.
 
-One stage after the other: load → list → observe → label → judge → plan → diff → apply → link → forward → clean.
+One stage after the other: load → list → observe → label → drain → judge → plan → diff → apply → link → forward → clean.
 Everything that differs between hosts is handed in by a `Host`; nothing here prints, waits or remembers.
 """
 
@@ -11,7 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from netshare.core.diff import Change, diff
-from netshare.core.flows import Expectation, concerns_flows, expect
+from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled
+from netshare.core.flows import Expectation, Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
 from netshare.core.judging import endpoints_served, judge
 from netshare.core.labelled import Given, Notice, as_held, held_by_labels, labelled
@@ -61,11 +62,34 @@ class Links(Protocol):
 class Flows(Protocol):
     """The flows that the kernel tracks."""
 
-    def end(self, expected: Expectation) -> int:
-        """Look at the flows once, end those that must, and tell how many that were.
+    def end(self, expected: Expectation) -> Sequence[Flow]:
+        """Look at the flows once, end those that must, and tell which those were.
 
         Raises:
             NetfilterError, NotPermittedError: the kernel refused; some may be left.
+
+        """
+
+
+class Drains(Protocol):
+    """The drains there are, kept where a restart of the agent does not end them."""
+
+    def now(self) -> float:
+        """Tell the time that they are in: seconds since the machine was started."""
+
+    def load(self) -> Sequence[Drain]:
+        """Read them.
+
+        Raises:
+            DefinitionError: what is there can't be used.
+
+        """
+
+    def save(self, drains: Sequence[Drain]) -> None:
+        """Write these in place of all others.
+
+        Raises:
+            NetshareError: it can't be done; what was there is there still.
 
         """
 
@@ -89,6 +113,7 @@ class Host:
     flows: Flows
     sockets: Sockets
     health: Wellness
+    drains: Drains
     lock: Callable[[], AbstractContextManager[None]]
 
 
@@ -96,8 +121,13 @@ class Host:
 class Cleaned:
     """What became of the flows that a change left behind; a ``problem`` there takes nothing back."""
 
-    ended: int = 0
+    flows: Sequence[Flow] = ()
     problem: NetshareError | None = None
+
+    @property
+    def ended(self) -> int:
+        """How many have ended."""
+        return len(self.flows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +137,8 @@ class Prepared:
     ``problems`` name what could not be read; the services they concern (``kept``) stay as the kernel has them.
     ``obstacles`` are what others' firewalls drop all the same; ``silent`` are the engines to blame for what is kept.
     ``labelled`` are the services that labels make, kept ones as the kernel has them; ``notices`` are what else labels
-    ask for.
+    ask for. ``drains`` are those there are, at the time ``now``; ``noted`` are those that were there before, unless
+    they can't be read.
     """
 
     services: tuple[ServiceReplicas, ...]
@@ -122,6 +153,9 @@ class Prepared:
     silent: frozenset[str] = frozenset()
     labelled: tuple[Service, ...] = ()
     notices: tuple[Notice, ...] = ()
+    drains: Sequence[Drain] = ()
+    noted: Sequence[Drain] | None = ()
+    now: float = 0.0
 
 
 def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
@@ -139,7 +173,8 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
         host.links.serve(prepared.links)
         after = prepared.change.after
         obstacles = in_the_way(host.forwarding.ensure(needed=bool(after.dispatches)), families_served(after))
-        return replace(prepared, obstacles=obstacles, cleaned=clean(host, prepared, thorough=thorough))
+        prepared = replace(prepared, obstacles=obstacles, cleaned=clean(host, prepared, thorough=thorough))
+        return note_drains(host, prepared)
 
 
 def prepare(host: Host, definitions: Definitions) -> Prepared:
@@ -163,7 +198,10 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
             rival=partial(rival, containers=containers, sockets=host.sockets),
         ),
     )
-    judged = _judge((*known, *made.services), containers, host.health, held)
+    seen = [ServiceReplicas(service, replicas(service, containers)) for service in (*known, *made.services)]
+    now, (noted, unusable) = host.drains.now(), _noted(host.drains)
+    drains = settled(noted or (), seen, kept, now)
+    judged = _judge(tuple(drained(seen, drains, now)), host.health, held)
     links = host.links.list()
     wanted = plan(judged, links=links, keep=kept, held=held)
     used = tuple(link for link in links if link.network in wanted.hairpins)
@@ -173,7 +211,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     return Prepared(
         services=judged,
         kept=kept,
-        problems=(*definitions.unreadable.values(), *to_blame.values()),
+        problems=(*definitions.unreadable.values(), *to_blame.values(), *unusable),
         links=used,
         containers=tuple(containers),
         observation=observation,
@@ -181,31 +219,61 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
         silent=frozenset(to_blame),
         labelled=(*made.services, *(as_held(owner, held) for owner in sorted(frozen))),
         notices=made.notices,
+        drains=drains,
+        noted=noted,
+        now=now,
     )
 
 
-def _judge(
-    services: Sequence[Service], containers: Sequence[Container], health: Wellness, held: Ruleset
-) -> tuple[ServiceReplicas, ...]:
-    """Judge which replicas may be given new connections: by what their engine says of them, then by their health."""
-    is_probed = any(service.health.is_probed for service in services)
+def _noted(drains: Drains) -> tuple[Sequence[Drain] | None, tuple[NetshareError, ...]]:
+    """Read the drains; where they can't be used, that is a problem, and no reason to stop."""
+    try:
+        return drains.load(), ()
+    except NetshareError as error:
+        return None, (error,)
+
+
+def _judge(seen: Sequence[ServiceReplicas], health: Wellness, held: Ruleset) -> tuple[ServiceReplicas, ...]:
+    """Judge by their health which of the replicas that are left may be given new connections."""
+    is_probed = any(item.service.health.is_probed for item in seen)
     verdicts, serving = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
     return tuple(
-        ServiceReplicas(one, judge(one, replicas(one, containers), verdicts, serving.get(one.owner, frozenset())))
-        for one in services
+        replace(
+            item,
+            replicas=judge(item.service, item.replicas, verdicts, serving.get(item.service.owner, frozenset())),
+        )
+        for item in seen
     )
 
 
 def clean(host: Host, prepared: Prepared, *, thorough: bool) -> Cleaned:
     """End the flows that the kernel would go on with as before; looks at none where the change gives no reason to."""
     change, services, kept = prepared.change, prepared.services, prepared.kept
-    if not concerns_flows(change, services, kept=kept, thorough=thorough):
+    is_late = is_due(prepared.drains, prepared.now)
+    if not is_late and not concerns_flows(change, services, kept=kept, thorough=thorough):
         return Cleaned()
-    expected = expect(change, services, kept=kept, containers=prepared.containers, thorough=thorough)
+    late = overdue(services, prepared.drains, prepared.now)
+    expected = expect(change, services, kept=kept, containers=prepared.containers, overdue=late, thorough=thorough)
     try:
         return Cleaned(host.flows.end(expected))
     except NetshareError as problem:
         return Cleaned(problem=problem)
+
+
+def note_drains(host: Host, prepared: Prepared) -> Prepared:
+    """Write down what became of the drains; what can't be is told of like a flow that could not be ended."""
+    if prepared.noted is None:
+        return prepared
+    drains = prepared.drains
+    if prepared.cleaned.problem is None:
+        drains = seen_to(drains, prepared.services, prepared.cleaned.flows, prepared.now)
+    if by_key(drains) == by_key(prepared.noted):
+        return prepared
+    try:
+        host.drains.save(drains)
+    except NetshareError as problem:
+        return replace(prepared, cleaned=replace(prepared.cleaned, problem=prepared.cleaned.problem or problem))
+    return replace(prepared, drains=drains)
 
 
 def list_containers(

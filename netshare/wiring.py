@@ -36,6 +36,7 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     from netshare.reconcile import Host
     from netshare.runtime.lock import exclusive
     from netshare.store.directory import DefinitionStore
+    from netshare.store.drains import DrainStore
 
     parse.driver(os.environ.get("NETSHARE_DRIVER") or "auto")  # there is one so far; another name is an error
     runtime = runtime_dir or paths.runtime_dir()
@@ -49,6 +50,7 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
         flows=TrackedFlows(),
         sockets=sockets(),
         health=KnownHealth(HealthBoard(paths.health_path(runtime)), agent_control(runtime)),
+        drains=DrainStore(paths.drains_path(runtime)),
         lock=lambda: exclusive(lock),
     )
 

@@ -1,16 +1,18 @@
 """The loop: a hint comes, everything is reconciled, and the outcome is logged, one line for one event.
 
 It reconciles at once when idle, not more often than every ``least`` seconds under a burst, again after ``retry``
-seconds when something failed, and in any case every ``most`` seconds.
+seconds when something failed, when the deadline of a drain is over, and in any case every ``most`` seconds.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from netshare.agent.inbox import Hint, Inbox
+from netshare.core.draining import Drain, Key, by_key, next_deadline
 from netshare.core.judging import is_failing_open
 from netshare.core.obstacle import Obstacle
 from netshare.core.plan import ServiceReplicas
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from netshare.core.labelled import Notice
 
 _log = logging.getLogger(__name__)
+
+_LATE = 0.002
+"""Seconds by which a deadline is met late, so that it is over whatever the clocks make of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Loop:
         self._obstacles: tuple[Obstacle, ...] = ()
         self._failing_open: frozenset[str] = frozenset()
         self._kept: frozenset[str] = frozenset()
+        self._drains: dict[Key, Drain] = {}
+        self._deadline = math.inf
         self._is_thorough = True  # what was done before, by others or not to the end, is not trusted
 
     def run(self) -> None:
@@ -83,8 +90,12 @@ class Loop:
         while hints is not None:
             failures = 0 if self._reconcile(hints or [Hint("timer")]) else failures + 1
             self._inbox.pause(self._pace.least)
-            patience = self._pace.most if not failures else self._pace.retry * 2 ** min(failures - 1, 6)
+            patience = self._pace.retry * 2 ** min(failures - 1, 6) if failures else self._until_deadline()
             hints = self._inbox.take(min(patience, self._pace.most))
+
+    def _until_deadline(self) -> float:
+        """Seconds until the next deadline of a drain; one that has come since the last reconcile is seen to at once."""
+        return max(0.0, self._deadline - self._host.drains.now()) + _LATE
 
     def _reconcile(self, hints: Sequence[Hint]) -> bool:
         """Do it once; whether it went well."""
@@ -101,6 +112,8 @@ class Loop:
         # What is known of a service again may tell of flows that were left alone until now.
         self._is_thorough = problem is not None or bool(self._kept - prepared.kept)
         self._kept = prepared.kept
+        self._deadline = next_deadline(prepared.drains, prepared.now)
+        self._report_drains(prepared)
         if self._reservation is not None:
             self._reservation.reserve(prepared.change.after.dispatches.keys())
         if self._probing is not None:
@@ -110,6 +123,23 @@ class Loop:
         self._report(prepared, cause, hints, time.perf_counter() - started)
         _resolve(hints, None)
         return problem is None
+
+    def _report_drains(self, prepared: Prepared) -> None:
+        """Tell of drains that began, were cut, and are no more."""
+        drains = by_key(prepared.drains)
+        for key, drain in drains.items():
+            before = self._drains.get(key)
+            about = drain.service, drain.name, drain.cause
+            if before is None or before.deadline != drain.deadline:
+                seconds = f"{drain.to_go(prepared.now):.1f}" if math.isfinite(drain.deadline) else "none"
+                _log.info("drain service=%s replica=%r cause=%s seconds_to_go=%s", *about, seconds)
+            if drain.cut is not None and (before is None or before.cut is None):
+                level = logging.WARNING if drain.cut else logging.INFO
+                _log.log(level, "drain service=%s replica=%r cause=%s deadline=over cut=%d", *about, drain.cut)
+        for key, drain in self._drains.items():
+            if key not in drains:
+                _log.info("drain service=%s replica=%r cause=%s end=yes", drain.service, drain.name, drain.cause)
+        self._drains = drains
 
     def _report_health(self, services: Iterable[ServiceReplicas]) -> None:
         """Tell of services that came to give connections to unhealthy replicas for want of others, and no longer do."""

@@ -17,8 +17,8 @@ from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, dela
 from netshare.core.judging import probes_of
 from netshare.core.model import Endpoint, IPAddress
 from netshare.core.plan import ServiceReplicas
-from netshare.health.board import boot_time
 from netshare.health.probing import NotAskedError
+from netshare.runtime.boot import boot_time
 
 _log = logging.getLogger(__name__)
 

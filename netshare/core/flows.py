@@ -6,19 +6,22 @@ and would stay with a dead replica, or with the host itself, for ever. Two rules
 
 * datagrams, and SCTP associations that are not established (their clients try again from the same port), may only go
   where their listener's service has a replica now: a ready or a draining one, or, while none is ready, any;
-* connections are left alone until their replica is gone for good: neither ``detach`` nor another list of endpoints
-  cuts one.
+* connections are left alone until their replica is gone for good, or its time to drain is over: neither ``detach`` nor
+  another list of endpoints cuts one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from netshare.core.diff import Change
 from netshare.core.model import Container, Endpoint, Family, IPAddress, Listener, Protocol, ReplicaState
 from netshare.core.plan import ServiceReplicas, families_of, targets_of
 from netshare.core.ruleset import Match, Target
 from netshare.core.selection import LIVE
+
+_NOWHERE: Mapping[Match, Set[Endpoint]] = MappingProxyType({})
 
 
 class Phase(StrEnum):
@@ -58,7 +61,8 @@ class Expectation:
 
     ``reachable`` has the endpoints that flows of a listener may go on with, where its service is known just now;
     ``watched`` are those of its listeners whose replicas an engine tells of. ``fresh`` listeners were just added, and
-    flows may have passed them by. ``living`` are the addresses of all containers that are not gone.
+    flows may have passed them by. ``living`` are the addresses of all containers that are not gone. ``overdue`` has the
+    endpoints whose time to drain is over: no flow of a listener may go on with them.
     """
 
     listeners: Set[Match]
@@ -68,6 +72,7 @@ class Expectation:
     watched: Set[Match]
     living: Set[IPAddress]
     is_complete: bool
+    overdue: Mapping[Match, Set[Endpoint]] = field(default_factory=lambda: _NOWHERE)
 
     @property
     def ports(self) -> Set[tuple[Protocol, int]]:
@@ -79,6 +84,8 @@ class Expectation:
         match = _listener_of(flow, self.listeners)
         if not flow.is_ours:
             return flow.is_local and match in self.fresh and not flow.is_connection
+        if match is not None and flow.endpoint in self.overdue.get(match, ()):
+            return flow.phase is not Phase.OVER
         if flow.is_connection:
             return flow.phase is not Phase.OVER and self._is_gone(match, flow.endpoint)
         if match is None:
@@ -156,6 +163,7 @@ def expect(
     *,
     kept: Set[str],
     containers: Iterable[Container],
+    overdue: Mapping[Match, Set[Endpoint]] = _NOWHERE,
     thorough: bool = False,
 ) -> Expectation:
     """Say what is expected of flows once a change is in the kernel."""
@@ -182,6 +190,7 @@ def expect(
             for address in attachment.addresses
         ),
         is_complete=not kept,
+        overdue=overdue,
     )
 
 

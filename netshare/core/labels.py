@@ -48,6 +48,7 @@ class Labels:
     weight: int | None = None
     strategy: Strategy | None = None
     health: HealthCheck | None = None
+    drain: float | None = None
 
     def target(self, listener: Listener) -> int | None:
         """Give the container's own port for a listener, if its labels tell."""
@@ -72,7 +73,6 @@ def read(labels: Mapping[str, str]) -> Labels:
     """
     if not any(key.startswith(PREFIX) for key in labels):
         return NONE
-    _one(labels, DRAIN, parse.duration)  # looked at already, so that it is sound when it counts
     listeners = _one(labels, PORT, _listeners) or ()
     targets = _one(labels, TO, _targets) or ()
     if len(targets) > 1 and len(targets) != len(listeners):
@@ -87,6 +87,7 @@ def read(labels: Mapping[str, str]) -> Labels:
         weight=_one(labels, WEIGHT, parse.weight),
         strategy=_one(labels, STRATEGY, parse.strategy),
         health=_one(labels, HEALTH, checks.health_check),
+        drain=_one(labels, DRAIN, parse.drain),
     )
 
 

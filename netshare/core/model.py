@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 IPAddress = IPv4Address | IPv6Address
 
+DRAIN = 30.0
+"""How long, in seconds, connections may go on where nothing else was said."""
 BY_LABELS = " (labels)"
 """What follows a service's name in the kernel if labels made it. No name has a space."""
 
@@ -170,7 +172,8 @@ class Source(StrEnum):
 class Service:
     """A name, its listeners, how its replicas are found and how connections are spread over them.
 
-    ``weights`` are those given by hand, by the name of a replica; they go before its own label.
+    ``weights`` are those given by hand, by the name of a replica; they go before its own label. ``drain``, where
+    given by hand, goes before the label too.
     """
 
     name: str
@@ -185,6 +188,7 @@ class Service:
     weights: tuple[tuple[str, int], ...] = ()
     health: HealthCheck = HealthCheck()
     fail: FailMode = FailMode.OPEN
+    drain: float | None = None
 
     @property
     def is_static(self) -> bool:
@@ -266,7 +270,8 @@ class Replica:
 
     ``endpoints`` holds at most one endpoint a (listener, family); it is empty where none can be reached, and
     ``reason`` then says why. ``health`` is what its engine says where that counts. ``offered`` are the endpoints that
-    its health leaves it; ``None``: whatever its state says.
+    its health leaves it; ``None``: whatever its state says. ``drain`` is for how many seconds its connections may go on
+    when it leaves, infinite for as long as they like.
     """
 
     name: str
@@ -278,6 +283,7 @@ class Replica:
     reason: str | None = None
     health: Health = Health.NONE
     offered: Mapping[Listener, tuple[Endpoint, ...]] | None = None
+    drain: float = DRAIN
 
     def offers(self, listener: Listener) -> tuple[Endpoint, ...]:
         """Give the endpoints that may be given a listener's new connections."""

@@ -4,6 +4,7 @@ Every refusal is a `UsageError` that shows the word and its mend. Words may be h
 characters escaped and cut to a length that fits a line.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -174,6 +175,16 @@ def duration(word: str) -> float:
     if not 0.0 <= seconds <= _LONGEST_DURATION:
         raise UsageError(f"{shown(word)} is not a time", hint="write it as in 500ms, 60s, 2m or 1h; 24h at most")
     return seconds
+
+
+def drain(word: str) -> float:
+    """Read how long connections may go on, in seconds; ``none``: there is no end to it."""
+    return math.inf if word == "none" else round(duration(word), 3)
+
+
+def drain_words(seconds: float) -> str:
+    """Write it so that `drain` reads the same."""
+    return "none" if math.isinf(seconds) else f"{round(seconds * 1000)}ms" if seconds % 1 else f"{seconds:.0f}s"
 
 
 def strategy(word: str) -> Strategy:

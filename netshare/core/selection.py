@@ -10,6 +10,7 @@ from types import MappingProxyType
 from netshare.core import labels
 from netshare.core.labels import Labels
 from netshare.core.model import (
+    DRAIN,
     Attachment,
     CheckKind,
     Container,
@@ -121,7 +122,8 @@ def _static(service: Service, index: int) -> Replica:
         for listener in service.listeners
     }
     weight = dict(service.weights).get(str(given), 1)
-    return Replica(str(given), str(given), STATIC_ENGINE, ReplicaState.READY, endpoints, weight)
+    drain = _first(service.drain, DRAIN)
+    return Replica(str(given), str(given), STATIC_ENGINE, ReplicaState.READY, endpoints, weight, drain=drain)
 
 
 def _judge(service: Service, container: Container) -> Replica:
@@ -132,7 +134,15 @@ def _judge(service: Service, container: Container) -> Replica:
     if state is ReplicaState.READY and obstacle is not None:
         state, reason = ReplicaState.UNHEALTHY, obstacle
     weight = dict(service.weights).get(container.name, 1 if says.weight is None else says.weight)
-    return Replica(container.name, container.id, container.engine, state, endpoints, weight, reason, health)
+    drain = _first(service.drain, says.drain, DRAIN)
+    return Replica(
+        container.name, container.id, container.engine, state, endpoints, weight, reason, health, drain=drain
+    )
+
+
+def _first(*said: float | None) -> float:
+    """Give what was said first."""
+    return next(value for value in said if value is not None)
 
 
 def _state(container: Container, health: Health) -> tuple[ReplicaState, str | None]:

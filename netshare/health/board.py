@@ -6,7 +6,6 @@ that can't make sense of it knows nothing, and says nothing of it. Times are tho
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
@@ -17,15 +16,12 @@ from netshare.core import checks
 from netshare.core.health import Probe, Standing, Verdict, is_fresh
 from netshare.core.model import Endpoint, HealthCheck
 from netshare.errors import UsageError
+from netshare.runtime.boot import boot_time
+from netshare.runtime.files import replace_file
 
 SCHEMA = 1
 _LARGEST = 1 << 26
 _Document = dict[str, Any]
-
-
-def boot_time() -> float:
-    """Seconds since the machine was started, suspended ones included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class HealthBoard:
@@ -51,13 +47,8 @@ class HealthBoard:
             "as_of": round(self._clock(), 3),
             "verdicts": [_written(probe, verdict) for probe, verdict in verdicts.items()],
         }
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        temporary.unlink(missing_ok=True)
-        # Not synced: what a power cut loses here, the reboot makes worthless.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor has no path)
-            json.dump(document, file, separators=(",", ":"))
-        temporary.replace(self._path)
+        # Not made to last: what a power cut loses here, the reboot makes worthless.
+        replace_file(self._path, json.dumps(document, separators=(",", ":")).encode(), lasting=False)
 
     def read(self, *, renewed: bool) -> dict[Probe, Verdict]:
         """Read what still says something; ``renewed`` is whether somebody keeps it up to date right now."""

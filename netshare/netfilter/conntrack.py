@@ -19,6 +19,11 @@ from netshare.netfilter.nftables.wire import u32
 GET = 1  # IPCTNL_MSG_CT_GET
 BOTH_FAMILIES = 0  # AF_UNSPEC
 
+_OPENING = {
+    Protocol.TCP: frozenset({1}),  # SYN_SENT
+    Protocol.SCTP: frozenset[int](),  # its first state is among the open ones
+    Protocol.UDP: frozenset[int](),
+}
 _OPEN = {
     # SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT: one side at least may still send (enum tcp_conntrack).
     Protocol.TCP: frozenset({2, 3, 4, 5}),
@@ -35,8 +40,8 @@ class TrackedConnections:
         """``mark`` is the bit of the connection mark that says a flow is netshare's."""
         self._mark = mark
 
-    def active(self) -> Mapping[Target, int]:
-        """Count those that are open now.
+    def active(self, *, opening: bool = False) -> Mapping[Target, int]:
+        """Count those that are open now; ``opening``: and those that nobody has answered yet.
 
         Raises:
             NotPermittedError: needs CAP_NET_ADMIN in this network namespace.
@@ -48,7 +53,7 @@ class TrackedConnections:
                 messages = netlink.dump(GET, BOTH_FAMILIES, marked(self._mark), about="the tracked connections")
             except NetfilterError as error:
                 raise NetfilterError(error.message, hint="try: modprobe nf_conntrack_netlink") from error
-        return count(messages, self._mark)
+        return count(messages, self._mark, opening=opening)
 
 
 def marked(mark: int) -> bytes:
@@ -56,7 +61,7 @@ def marked(mark: int) -> bytes:
     return u32(tracked.MARK, mark) + u32(tracked.MARK_MASK, mark)
 
 
-def count(messages: Iterable[memoryview], mark: int) -> dict[Target, int]:
+def count(messages: Iterable[memoryview], mark: int, *, opening: bool = False) -> dict[Target, int]:
     """Count the open connections in a dump, by the endpoint that answers.
 
     A message that is cut short, or of a protocol netshare does not know, counts for nothing.
@@ -64,7 +69,7 @@ def count(messages: Iterable[memoryview], mark: int) -> dict[Target, int]:
     found: Counter[tuple[int, bytes, bytes]] = Counter()
     for message in messages:
         ends = tracked.ends(message)
-        if ends is not None and _is_open(message, ends, mark):
+        if ends is not None and _is_open(message, ends, mark, opening=opening):
             found[ends.protocol, ends.endpoint, ends.endpoint_port] += 1
     return {
         Target(tracked.PROTOCOL[protocol], tracked.endpoint(address, port)): connections
@@ -72,8 +77,9 @@ def count(messages: Iterable[memoryview], mark: int) -> dict[Target, int]:
     }
 
 
-def _is_open(message: memoryview, ends: tracked.Ends, mark: int) -> bool:
+def _is_open(message: memoryview, ends: tracked.Ends, mark: int, *, opening: bool) -> bool:
     """Whether a connection is netshare's and not over."""
     if not tracked.mark(message, ends) & mark:
         return False
-    return tracked.state(message, ends) in _OPEN[tracked.PROTOCOL[ends.protocol]]
+    state, protocol = tracked.state(message, ends), tracked.PROTOCOL[ends.protocol]
+    return state in _OPEN[protocol] or (opening and state in _OPENING[protocol])

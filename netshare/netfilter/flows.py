@@ -8,6 +8,7 @@ Source: net/netfilter/nf_conntrack_netlink.c; the states: include/uapi/linux/net
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netshare.core.flows import Expectation, Flow, Phase
@@ -61,8 +62,8 @@ class TrackedFlows:
         self._mark = mark
         self._socket: Netlink | None = None
 
-    def end(self, expected: Expectation) -> int:
-        """Look at the flows once, end those that must, and tell how many that were.
+    def end(self, expected: Expectation) -> Sequence[Flow]:
+        """Look at the flows once, end those that must, and tell which those were.
 
         Raises:
             NotPermittedError: needs CAP_NET_ADMIN in this network namespace.
@@ -79,7 +80,7 @@ class TrackedFlows:
             self.close()  # with whatever is still to come from it
             raise
         challenge((tracked.endpoint(*item.client), item.flow.listener) for item in ended if _is_waiting(item.flow))
-        return len(ended)
+        return [item.flow for item in ended]
 
     def close(self) -> None:
         """Close the socket; the next use opens another."""

@@ -1,12 +1,16 @@
-"""Which replica is meant by a word of the command line: a container's name, or an id prefix that is unique."""
+"""A service's replicas, and which of them is meant by a word: a container's name, or an id prefix that is unique."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from netshare.core.model import Replica
+from netshare.core.model import Replica, Service
 from netshare.core.parse import shown
 from netshare.core.selection import STATIC_ENGINE
-from netshare.errors import NotFoundError
+from netshare.engine.silence import as_one
+from netshare.errors import EngineUnreachableError, NotFoundError
+from netshare.operations.detach import not_found
+from netshare.reconcile import Host, Prepared, prepare
+from netshare.store.protocol import Definitions
 
 
 def named(word: str, service: str, replicas: Sequence[Replica]) -> Replica:
@@ -38,3 +42,25 @@ def _not_found(word: str, service: str, replicas: Sequence[Replica]) -> NotFound
     return NotFoundError(
         f"{service} has no replica {shown(word)}", hint=f"{meant}`netshare status {service}` shows its replicas"
     )
+
+
+def judged(host: Host, definitions: Definitions, name: str) -> tuple[Service, Sequence[Replica]]:
+    """Give a service and its replicas as its engines tell of them.
+
+    Raises:
+        NotFoundError: there is no such service.
+        EngineUnreachableError: the engine does not tell which replicas there are.
+
+    """
+    return judged_of(prepare(host, definitions), definitions, name)
+
+
+def judged_of(prepared: Prepared, definitions: Definitions, name: str) -> tuple[Service, Sequence[Replica]]:
+    """Give a service and its replicas as a reconcile has found them; see `judged`."""
+    for item in prepared.services:
+        if item.service.name == name:
+            return item.service, item.replicas
+    unknown = [service for service in (*definitions.services, *prepared.labelled) if service.name == name]
+    if unknown:
+        raise as_one([problem for problem in prepared.problems if isinstance(problem, EngineUnreachableError)])
+    raise not_found(name, definitions, prepared.labelled)

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from netshare.core.model import Replica, Service, Source
-from netshare.engine.silence import as_one
-from netshare.errors import EngineUnreachableError, NotFoundError, UsageError
+from netshare.errors import NotFoundError, UsageError
 from netshare.operations.change import commit
 from netshare.operations.control import AgentControl
-from netshare.operations.detach import not_found
-from netshare.operations.replica import named
-from netshare.reconcile import Host, prepare
-from netshare.store.protocol import Definitions
+from netshare.operations.replica import judged, named
+from netshare.reconcile import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def weigh(host: Host, agent: AgentControl, name: str, word: str, weight: int) ->
     with host.lock():
         definitions = host.store.load()
         before = definitions.get(name)
-        service, replicas = _judged(host, definitions, name)
+        service, replicas = judged(host, definitions, name)
         meant = named(word, name, replicas)
         after = weighted(before or Service(name, (), source=Source.LABELS), {meant.name: weight})
         changed = after != before
@@ -81,15 +78,3 @@ def resolved(
                 f"--weight gives {name} both {found[name]} and {weight}", hint="a replica has one weight: give it once"
             )
     return found
-
-
-def _judged(host: Host, definitions: Definitions, name: str) -> tuple[Service, Sequence[Replica]]:
-    """Give a service and its replicas as its engines tell of them."""
-    prepared = prepare(host, definitions)
-    for item in prepared.services:
-        if item.service.name == name:
-            return item.service, item.replicas
-    unknown = [service for service in (*definitions.services, *prepared.labelled) if service.name == name]
-    if unknown:
-        raise as_one([problem for problem in prepared.problems if isinstance(problem, EngineUnreachableError)])
-    raise not_found(name, definitions, prepared.labelled)

@@ -32,6 +32,11 @@ def health_path(runtime: Path) -> Path:
     return runtime / "health.json"
 
 
+def drains_path(runtime: Path) -> Path:
+    """Give the file of the drains there are."""
+    return runtime / "drains.json"
+
+
 def _from_environment(variable: str, default: Path) -> Path:
     # Absolute, so that the agent and a verb started elsewhere mean the same directory.
     return Path(os.environ.get(variable) or default).absolute()

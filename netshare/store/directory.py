@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from netshare.core.model import Service
 from netshare.core.parse import service_name, shown
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError, UsageError
+from netshare.runtime.files import replace_file, sync_directory
 from netshare.store.protocol import Definitions
 
 _SUFFIX = ".json"
@@ -58,7 +59,7 @@ class DefinitionStore:
         path = self._path(service.name)
         with _named_errors(path, "written"):
             self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _replace(path, schema.encode(service))
+            replace_file(path, schema.encode(service), lasting=True)
 
     def delete(self, name: str) -> None:
         """Remove a definition; one that isn't there is not an error."""
@@ -67,7 +68,7 @@ class DefinitionStore:
         path = self._path(name)
         with _named_errors(path, "removed"):
             path.unlink(missing_ok=True)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
 
     def _file_names(self) -> list[str]:
         with _named_errors(self._directory, "read"):
@@ -136,32 +137,6 @@ def _invalid(path: Path, why: str) -> DefinitionError:
 
 def _plain(path: Path) -> str:
     return str(path) if str(path).isprintable() else shown(str(path))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor has no path)
-            os.fchmod(descriptor, 0o644)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename last through a power cut: it is the directory's content, not the file's."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class _Definition(BaseModel):
     weights: dict[str, _Weight] | None = None
     health: str | None = None
     fail: FailMode | None = None
+    drain: str | None = None
 
 
 def decode(content: bytes) -> Service:
@@ -101,6 +102,7 @@ def encode(service: Service) -> bytes:
         weights=dict(service.weights) or None,
         health=None if service.health == HealthCheck() else checks.words(service.health),
         fail=None if service.fail is FailMode.OPEN else service.fail,
+        drain=None if service.drain is None else parse.drain_words(service.drain),
     )
     return (definition.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
 
@@ -141,6 +143,7 @@ def _to_service(definition: _Definition) -> Service:
         weights=tuple(sorted((parse.replica_name(name), w) for name, w in (definition.weights or {}).items())),
         health=HealthCheck() if definition.health is None else checks.health_check(definition.health),
         fail=definition.fail or FailMode.OPEN,
+        drain=None if definition.drain is None else parse.drain(definition.drain),
     )
     checks.require_probed_port(service)
     return service

@@ -1,5 +1,7 @@
 """A kernel that tracks the flows it is told of."""
 
+from collections.abc import Sequence
+
 from netshare.core.flows import Expectation, Flow
 from netshare.errors import NetshareError
 
@@ -12,14 +14,13 @@ class FakeFlows:
         self.looks: list[Expectation] = []
         self.failure: NetshareError | None = None
 
-    def end(self, expected: Expectation) -> int:
+    def end(self, expected: Expectation) -> Sequence[Flow]:
         self.looks.append(expected)
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        left = [flow for flow in self.tracked if not self._is_seen(flow, expected) or not expected.ends(flow)]
-        ended = len(self.tracked) - len(left)
-        self.tracked = left
+        ended = [flow for flow in self.tracked if self._is_seen(flow, expected) and expected.ends(flow)]
+        self.tracked = [flow for flow in self.tracked if flow not in ended]
         return ended
 
     def _is_seen(self, flow: Flow, expected: Expectation) -> bool:

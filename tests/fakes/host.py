@@ -1,8 +1,9 @@
 """A whole host of fakes, wired as the real one is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from netshare.core.draining import Drain
 from netshare.core.health import Probe, Verdict, Verdicts
 from netshare.core.model import Container, Listener, Service
 from netshare.core.ruleset import Target
@@ -80,10 +81,11 @@ class FakeConnections:
     """What the kernel would track."""
 
     def __init__(self) -> None:
+        self.opening: dict[Target, int] = {}
         self.open: dict[Target, int] = {}
 
-    def active(self) -> Mapping[Target, int]:
-        return self.open
+    def active(self, *, opening: bool = False) -> Mapping[Target, int]:
+        return self.open | self.opening if opening else self.open
 
 
 class FakeHealth:
@@ -95,6 +97,30 @@ class FakeHealth:
 
     def verdicts(self) -> Verdicts:
         return Verdicts(dict(self.known), is_probed=self.is_probed)
+
+
+class FakeDrains:
+    """Drains in memory; ``blindness`` is what reading them meets for as long as it is set."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.noted: tuple[Drain, ...] = ()
+        self.writes = 0
+        self.blindness: NetshareError | None = None
+
+    def now(self) -> float:
+        return self.time
+
+    def load(self) -> Sequence[Drain]:
+        if self.blindness is not None:
+            raise self.blindness
+        return self.noted
+
+    def save(self, drains: Sequence[Drain]) -> None:
+        if self.blindness is not None:
+            raise self.blindness
+        self.noted = tuple(drains)
+        self.writes += 1
 
 
 @dataclass
@@ -110,6 +136,7 @@ class FakeHost:
     lock: FakeLock = field(default_factory=FakeLock)
     sockets: FakeSockets = field(default_factory=FakeSockets)
     health: FakeHealth = field(default_factory=FakeHealth)
+    drains: FakeDrains = field(default_factory=FakeDrains)
     connections: FakeConnections = field(default_factory=FakeConnections)
     host: Host = field(init=False)
     agent: FakeAgent = field(init=False)
@@ -124,6 +151,7 @@ class FakeHost:
             flows=self.flows,
             sockets=self.sockets,
             health=self.health,
+            drains=self.drains,
             lock=self.lock,
         )
         self.agent = FakeAgent(self.host)

@@ -244,14 +244,14 @@ def test_what_was_left_behind_is_found_by_a_thorough_look(host: Machine, monkeyp
         dead = chosen(host, client)
         host.vanish(dead)
         with monkeypatch.context() as patch:
-            patch.setattr(type(host.host.flows), "end", lambda *_: 0)
+            patch.setattr(type(host.host.flows), "end", lambda *_: ())
             host.reconcile()
         assert host.reconcile().cleaned.ended == 0
         assert client.is_silent()
         assert host.reconcile(thorough=True).cleaned.ended == 1
         assert client.answerer() in host.lab.replicas
         with monkeypatch.context() as patch:
-            patch.setattr(type(host.host.flows), "end", lambda *_: 0)
+            patch.setattr(type(host.host.flows), "end", lambda *_: ())
             host.share(WEB)
         assert client.answerer()
         assert host.reconcile(thorough=True).cleaned.ended == 1

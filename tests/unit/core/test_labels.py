@@ -43,6 +43,7 @@ def test_everything_at_once() -> None:
         256,
         Strategy.SOURCE_HASH,
         HealthCheck(CheckKind.HTTP, 8081, "/up?deep=1", interval=1.0),
+        30.0,
     )
 
 

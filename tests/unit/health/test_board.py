@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from netshare.core.checks import health_check
 from netshare.core.health import GRACE, Probe, Standing, Verdict
 from netshare.core.model import Endpoint
-from netshare.health.board import HealthBoard, boot_time
+from netshare.health.board import HealthBoard
 from netshare.health.known import KnownHealth
+from netshare.runtime.boot import boot_time
 
 CHECK = health_check("http:8081/up interval=1s rise=1 host=shop.example")
 ONE = Probe("shop/web", "id-1", Endpoint(ip_address("10.0.0.1"), 8080), CHECK)

@@ -117,7 +117,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Endpoint, Endpoint]]:
 def end(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, expected: Expectation, own: Iterable[IPAddress] = ()) -> int:
     monkeypatch.setattr(flows, "Netlink", kernel.open)
     monkeypatch.setattr(addresses, "own_addresses", lambda: frozenset(own))
-    return TrackedFlows(MARK).end(expected)
+    return len(TrackedFlows(MARK).end(expected))
 
 
 class TestReading:

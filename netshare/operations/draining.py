@@ -1,0 +1,164 @@
+"""Waiting until drained replicas have no connection left, or until their deadline; what is left then is cut."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+from netshare.core.draining import Drain, Key, by_key
+from netshare.core.model import Replica, ReplicaState
+from netshare.core.ruleset import Target
+from netshare.errors import EngineUnreachableError, NetshareError
+from netshare.operations.control import AgentControl, Clock, converge
+from netshare.operations.replica import judged_of
+from netshare.operations.traffic import targets
+from netshare.reconcile import Host, prepare, reconcile
+
+INTERVAL = 0.2
+"""Seconds between looks at what is left."""
+_LOOK_AROUND = 1.0
+"""Seconds between looks at whether the replicas and their drains are still there."""
+_INSTANT = 0.005
+
+
+class Connections(Protocol):
+    """The connections that the kernel tracks."""
+
+    def active(self, *, opening: bool = False) -> Mapping[Target, int]:
+        """Count those that are open now, by the replica they go to; ``opening``: those that will be, too."""
+
+
+class End(StrEnum):
+    """How a drain came to its end: nothing was left, or it was cut, the replica has ended, or somebody resumed it."""
+
+    EMPTY = "empty"
+    CUT = "cut"
+    GONE = "gone"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How one replica stands: its connections that are still open, and the seconds until its deadline."""
+
+    replica: str
+    connections: int
+    to_go: float
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """How a wait stands."""
+
+    service: str
+    seconds: float
+    replicas: tuple[Left, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How it ended for one replica, after how many seconds; ``cut`` is how many of its connections were ended."""
+
+    replica: str
+    how: End
+    cut: int
+    seconds: float
+
+
+Progress = Callable[[Remaining], None]
+
+
+def wait(
+    host: Host,
+    agent: AgentControl,
+    connections: Connections,
+    drains: Sequence[Drain],
+    *,
+    clock: Clock,
+    progress: Progress,
+) -> tuple[Ended, ...]:
+    """Wait for drains of one service, each until nothing is left or its deadline is over, and have that seen to.
+
+    Raises:
+        NotFoundError: the service was detached meanwhile.
+        NetshareError: what was left at a deadline could not be ended.
+
+    """
+    if not drains:
+        return ()
+    service, began, looked = drains[0].service, clock.monotonic(), -math.inf
+    waiting, ended, view = by_key(drains), dict[Key, Ended](), _View()
+    while True:
+        late = [drain for drain in waiting.values() if drain.is_overdue(host.drains.now())]
+        if late or clock.monotonic() - looked >= _LOOK_AROUND:
+            _see_to(host, agent, late)
+            with suppress(EngineUnreachableError):  # it may be restarted just now
+                view = _look(host, agent, service)
+            looked = clock.monotonic()
+        active = connections.active(opening=True)
+        seconds, left = clock.monotonic() - began, list[Left]()
+        for key, drain in tuple(waiting.items()):
+            waiting[key] = now = view.drains.get(key, drain)
+            open_ones = view.count(now, active)
+            if (how := view.end(now, open_ones)) is not None:
+                del waiting[key]
+                ended[key] = Ended(drain.name, how, now.cut or 0, seconds)
+            else:
+                left.append(Left(drain.name, open_ones, now.to_go(host.drains.now())))
+        if not waiting:
+            return tuple(ended[drain.key] for drain in drains)
+        progress(Remaining(service, seconds, tuple(left)))
+        clock.sleep(max(_INSTANT, min(INTERVAL, *(each.to_go for each in left))))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The replicas of a service, by id, and the drains there are; nothing is known before the first look."""
+
+    replicas: Mapping[str, Replica] | None = None
+    drains: Mapping[Key, Drain] = field(default_factory=lambda: MappingProxyType({}))
+
+    def count(self, drain: Drain, active: Mapping[Target, int]) -> int:
+        """Count what is open."""
+        replica = (self.replicas or {}).get(drain.replica)
+        return sum(active.get(target, 0) for target in targets(replica)) if replica else 0
+
+    def end(self, drain: Drain, left: int) -> End | None:
+        """Tell how a drain has ended, if it has."""
+        if self.replicas is None:
+            return None
+        replica = self.replicas.get(drain.replica)
+        if replica is None or replica.state is ReplicaState.GONE:
+            return End.GONE
+        if drain.key not in self.drains:
+            return End.RESUMED
+        if drain.cut:
+            return End.CUT
+        return None if left and drain.cut is None else End.EMPTY
+
+
+def _look(host: Host, agent: AgentControl, service: str) -> _View:
+    """Look at the replicas and the drains; with no agent to follow what changed, follow it here."""
+    definitions = host.store.load()
+    prepared = prepare(host, definitions) if agent.pid() is not None else reconcile(host)
+    _, replicas = judged_of(prepared, definitions, service)
+    return _View({replica.id: replica for replica in replicas}, by_key(prepared.drains))
+
+
+def _see_to(host: Host, agent: AgentControl, late: Sequence[Drain]) -> None:
+    """Have what is left at a deadline ended, now."""
+    if not late:
+        return
+    problems = converge(host, agent)
+    noted = by_key(host.drains.load())
+    for drain in late:
+        now = noted.get(drain.key)
+        if now is not None and now.cut is None and now.is_overdue(host.drains.now()):
+            why, hint = (problems[0].message, problems[0].hint) if problems else ("its agent has the reason", None)
+            raise NetshareError(
+                f"the deadline of {drain.name} is over, and what is left could not be ended: {why}",
+                hint=hint or "see the agent's log (journalctl -u netshare); it tries again by itself",
+            )

@@ -1,0 +1,101 @@
+"""The drains, kept in one file of the runtime directory: they outlive the agent, and end with a reboot.
+
+Unlike a hint, a drain is a wish: one that can't be read is not quietly forgotten, and its file never overwritten.
+Writers hold netshare's lock (`netshare.runtime.lock`); readers need none, since the file changes only by rename.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netshare.core.draining import Drain
+from netshare.errors import DefinitionError, NetshareError, NotPermittedError
+from netshare.runtime.boot import boot_id, boot_time
+from netshare.runtime.files import replace_file
+
+_LARGEST = 1 << 22
+
+
+class DrainStore:
+    """The drains in one file. There is none while nothing drains."""
+
+    def __init__(self, path: Path, boot: Callable[[], str] = boot_id, clock: Callable[[], float] = boot_time) -> None:
+        self._path = path
+        self._boot = boot
+        self._clock = clock
+
+    def now(self) -> float:
+        """Tell the time that drains are in."""
+        return self._clock()
+
+    def load(self) -> Sequence[Drain]:
+        """Read them; those of before a reboot are none.
+
+        Raises:
+            DefinitionError: what is there can't be used.
+            NotPermittedError: this user may not read it.
+
+        """
+        content = self._content()
+        if content is None:
+            return ()
+        from netshare.store import drains_schema as schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+
+        try:
+            boot, drains = schema.decode(content)
+        except schema.InvalidDrainsError as error:
+            raise self._unusable(str(error)) from error
+        return drains if boot == self._boot() else ()
+
+    def save(self, drains: Sequence[Drain]) -> None:
+        """Write these in place of all others.
+
+        Raises:
+            DefinitionError: what is there can't be used; it is left as it is.
+            NetshareError: it can't be written.
+
+        """
+        self.load()
+        try:
+            if not drains:
+                self._path.unlink(missing_ok=True)
+                return
+            from netshare.store import drains_schema as schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+
+            replace_file(self._path, schema.encode(self._boot(), drains), lasting=False)
+        except OSError as error:
+            raise self._failed(error, "written") from error
+
+    def _content(self) -> bytes | None:
+        try:
+            # Neither a symbolic link nor a pipe: root follows no one's pointers here and waits for no one.
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise self._unusable("it is a symbolic link") from error
+            raise self._failed(error, "read") from error
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
+                raise self._unusable(f"it is not a plain file of at most {_LARGEST} bytes")
+            return os.read(descriptor, _LARGEST)
+        finally:
+            os.close(descriptor)
+
+    def _unusable(self, why: str) -> DefinitionError:
+        return DefinitionError(
+            f"the drains in {self._path} can't be used: {why}",
+            hint=f"no replica counts as drained until that is mended: remove the file (rm {self._path}), and drain "
+            "again what must be",
+        )
+
+    def _failed(self, error: OSError, done: str) -> NetshareError:
+        kind = NotPermittedError if isinstance(error, PermissionError) else NetshareError
+        return kind(
+            f"{self._path} can't be {done}: {error.strerror}",
+            hint="run netshare as root; NETSHARE_RUNTIME_DIR names the directory, which must have room left",
+        )
