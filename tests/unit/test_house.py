@@ -127,8 +127,8 @@ def test_the_overview_says_of_each_verb_what_the_verb_says_of_itself() -> None:
 
 
 def test_documents_name_files_that_exist() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
-        paths = re.findall(r"`((?:netshare|tests|scripts|\.ci)/[\w./-]*)`", text)
-        assert [link for link in [*links, *paths] if not (ROOT / link).exists()] == [], name
+    for document in (*ROOT.glob("*.md"), *(ROOT / "netshare" / "docs").glob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        links = [document.parent / link for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
+        paths = [ROOT / path for path in re.findall(r"`((?:netshare|tests|scripts|\.ci)/[\w./-]*)`", text)]
+        assert [str(path) for path in [*links, *paths] if not path.exists()] == [], document.name
