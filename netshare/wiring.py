@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from netshare.netfilter.conntrack import TrackedConnections
     from netshare.netfilter.examination import KernelExamination
     from netshare.netfilter.sockets import ListeningSockets
+    from netshare.operations.agent_unit import Wanted
     from netshare.operations.demo_steps import Step
     from netshare.operations.watching import Watch
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
     from netshare.store.directory import DefinitionStore
+    from netshare.systemd.manager import Systemd
 
 
 def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Host":
@@ -121,6 +123,28 @@ def examination() -> "KernelExamination":
     from netshare.netfilter.nftables.driver import NftablesDriver
 
     return KernelExamination(NftablesDriver())
+
+
+def systemd() -> "Systemd":
+    """Ask the systemd of this host."""
+    from netshare.systemd.manager import Systemd
+
+    return Systemd()
+
+
+def agent_unit() -> "Wanted":
+    """Write the unit that starts the very netshare that runs now."""
+    import sys
+    from importlib.resources import files
+
+    from netshare.operations.agent_unit import Wanted
+    from netshare.systemd.unit import Program, render, start
+
+    # -P: what lies in the working directory is no module of netshare's.
+    command = (sys.executable, "-P", "-m", "netshare")
+    own = Path(str(files("netshare")))
+    program = Program(command, tuple(map(Path, dict.fromkeys((sys.prefix, sys.base_prefix, str(own))))))
+    return Wanted(render(program, os.environ), start(program), program.owned_by_others())
 
 
 def run_agent() -> None:

@@ -26,6 +26,7 @@ NEEDS = {
     "netns": (prerequisites.network_namespaces,),
     "docker": (prerequisites.root, lambda: prerequisites.program("dockerd")),
     "podman": (prerequisites.root, lambda: prerequisites.program("podman")),
+    "systemd": (prerequisites.root, lambda: prerequisites.program("systemd-nspawn")),
     "vm": (lambda: prerequisites.program("vagrant"),),
 }
 """What every test of a marker needs; what only some need, they `require` themselves."""

@@ -1,5 +1,6 @@
 """The agent as a process: its threads, its signals, its log."""
 
+import faulthandler
 import logging
 import resource
 import signal
@@ -10,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import FrameType
+from typing import TextIO
 
 from netshare.agent.inbox import Hint, Inbox
-from netshare.agent.loop import Loop, Reservation
+from netshare.agent.loop import Loop, Pace, Reservation
 from netshare.agent.monitor import Commits, KernelMonitor
 from netshare.agent.probing import Prober
 from netshare.agent.server import ControlServer
@@ -23,7 +25,9 @@ from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
 from netshare.reconcile import Host
 from netshare.runtime.agent import claim
+from netshare.runtime.journal import formatter
 from netshare.runtime.paths import health_path
+from netshare.runtime.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -44,7 +48,8 @@ def run(
         NetshareError: another agent runs, or the runtime directory can't be used.
 
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    _log_to(sys.stderr)
+    supervisor = Supervisor()
     inbox = Inbox()
     watched = {name: WatchedEngine(engine, inbox.put) for name, engine in engines.items()}
     monitor = KernelMonitor(commits, inbox.put)
@@ -57,8 +62,16 @@ def run(
         threads = _start(inbox, [*own, *(engine.follow for engine in watched.values())])
         _log.info("start driver=%s engines=%s", host.driver.name, ",".join(watched))
         try:
-            Loop(replace(host, engines=watched, health=prober), inbox, reservation=reservation, probing=prober).run()
+            Loop(
+                replace(host, engines=watched, health=prober),
+                inbox,
+                _pace(supervisor.patience),
+                reservation=reservation,
+                probing=prober,
+                supervisor=supervisor,
+            ).run()
         finally:
+            supervisor.stopping()
             server.close()
             suspicion.close()
             prober.close()
@@ -68,6 +81,20 @@ def run(
             for thread in threads:
                 thread.join()
     _log.info("stop kernel=unchanged")
+
+
+def _log_to(stream: TextIO) -> None:
+    """Log there, also what every thread is about when this process is told to abort, as systemd's watchdog does."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter(stream))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    faulthandler.enable(stream)
+
+
+def _pace(patience: float | None) -> Pace:
+    """Reconcile often enough for whoever waits to hear of the loop: twice within their patience."""
+    usual = Pace()
+    return usual if patience is None else replace(usual, most=min(usual.most, patience / 2))
 
 
 def _allow_descriptors() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from netshare.agent.inbox import Hint, Inbox
 from netshare.core.draining import Drain, Key, by_key, next_deadline
 from netshare.core.judging import is_failing_open
+from netshare.core.model import ReplicaState
 from netshare.core.obstacle import Obstacle
 from netshare.core.plan import ServiceReplicas
 from netshare.core.ruleset import Match
@@ -55,6 +56,13 @@ class Probing(Protocol):
         """Probe the replicas of these, and go on with those of ``kept`` services."""
 
 
+class Supervisor(Protocol):
+    """Whoever started the agent, and starts it again when it is not heard of."""
+
+    def reconciled(self, state: str, *, went_well: bool) -> None:
+        """Hear that the loop has gone round once more, and how things stand."""
+
+
 class Loop:
     """Reconciles for ever, in the thread that runs it."""
 
@@ -66,6 +74,7 @@ class Loop:
         clock: Callable[[], int] = time.time_ns,
         reservation: Reservation | None = None,
         probing: Probing | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         """``clock`` tells the time in nanoseconds since 1970, as the engines' events do."""
         self._host = host
@@ -74,6 +83,7 @@ class Loop:
         self._clock = clock
         self._reservation = reservation
         self._probing = probing
+        self._supervisor = supervisor
         self._problems: tuple[str, ...] = ()
         self._notices: frozenset[Notice] = frozenset()
         self._obstacles: tuple[Obstacle, ...] = ()
@@ -106,6 +116,7 @@ class Loop:
         except NetshareError as error:
             self._is_thorough = True
             _log.error("reconcile cause=%r failed=%s reason=%r", cause, error.code, error.message)
+            self._tell(f"failed: {error.message}", went_well=False)
             _resolve(hints, error)
             return False
         problem = prepared.cleaned.problem
@@ -121,6 +132,7 @@ class Loop:
         self._report_health(prepared.services)
         self._report_obstacles(prepared.obstacles)
         self._report(prepared, cause, hints, time.perf_counter() - started)
+        self._tell(_state(prepared), went_well=True)
         _resolve(hints, None)
         return problem is None
 
@@ -140,6 +152,10 @@ class Loop:
             if key not in drains:
                 _log.info("drain service=%s replica=%r cause=%s end=yes", drain.service, drain.name, drain.cause)
         self._drains = drains
+
+    def _tell(self, state: str, *, went_well: bool) -> None:
+        if self._supervisor is not None:
+            self._supervisor.reconciled(state, went_well=went_well)
 
     def _report_health(self, services: Iterable[ServiceReplicas]) -> None:
         """Tell of services that came to give connections to unhealthy replicas for want of others, and no longer do."""
@@ -196,6 +212,14 @@ class Loop:
             seconds * 1000,
             since,
         )
+
+
+def _state(prepared: Prepared) -> str:
+    """Say in a line how things stand."""
+    states = [replica.state for item in prepared.services for replica in item.replicas]
+    known = f"services {len(prepared.services)}, replicas ready {states.count(ReplicaState.READY)} of {len(states)}"
+    kept = f", services kept as they were {len(prepared.kept)}" if prepared.kept else ""
+    return "; ".join((f"{known}{kept}", *(problem.message for problem in prepared.problems)))
 
 
 def _resolve(hints: Sequence[Hint], error: NetshareError | None) -> None:

@@ -1,11 +1,51 @@
-"""``netshare agent``."""
+"""``netshare agent``: being it, and having systemd start it."""
 
+import typer
+
+from netshare.cli import documents, output
+from netshare.cli.options import Output
+from netshare.operations import agent_unit
+from netshare.operations.agent_unit import UnitChange
 from netshare.runtime.capabilities import require_net_admin
 
+agent = typer.Typer(
+    help="Reconcile for ever: follow replicas as they come and go. The kernel is left as it is when the agent stops.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
 
-def agent() -> None:
-    """Reconcile for ever: follow replicas as they come and go. The kernel is left as it is when the agent stops."""
-    require_net_admin("agent")
+
+@agent.callback()
+def run(context: typer.Context) -> None:
+    """Be the agent, unless something else is asked for."""
+    if context.invoked_subcommand is None:
+        require_net_admin("agent")
+        from netshare import wiring
+
+        wiring.run_agent()
+
+
+@agent.command()
+def install(form: Output = output.Format.TABLE) -> None:
+    """Have systemd start the agent now and at every boot, and keep it running."""
     from netshare import wiring
 
-    wiring.run_agent()
+    _tell(agent_unit.install(wiring.systemd(), wiring.agent_control(), wiring.agent_unit), form)
+
+
+@agent.command()
+def uninstall(form: Output = output.Format.TABLE) -> None:
+    """Stop the agent and remove its unit. The kernel is left as it is."""
+    from netshare import wiring
+
+    _tell(agent_unit.uninstall(wiring.systemd()), form)
+
+
+def _tell(change: UnitChange, form: output.Format) -> None:
+    for warning in change.warnings:
+        output.note(f"warning: {warning}")
+    if form is output.Format.JSON:
+        output.document(documents.of_facts(unit=str(change.unit), done=change.done, warnings=change.warnings))
+        return
+    for each in change.done or ("nothing to do",):
+        output.line(f"{change.unit.name}: {each}")

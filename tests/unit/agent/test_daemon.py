@@ -33,3 +33,8 @@ def test_signals_are_hints_and_the_end_for_as_long_as_it_runs() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert inbox.take(60) is None
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize(("patience", "most"), [(None, 30.0), (120.0, 30.0), (4.0, 2.0)])
+def test_it_reconciles_twice_within_the_watchdogs_patience(patience: float | None, most: float) -> None:
+    assert daemon._pace(patience).most == most  # noqa: SLF001

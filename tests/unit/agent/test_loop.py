@@ -208,3 +208,21 @@ def test_a_bug_of_its_own_is_not_caught(replica: Container) -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(fake, broken)
+
+
+class Told:
+    """Whoever started the agent."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bool]] = []
+
+    def reconciled(self, state: str, *, went_well: bool) -> None:
+        self.heard.append((state, went_well))
+
+
+def test_every_turn_is_told_to_whoever_started_the_agent(replica: Container) -> None:
+    fake, supervisor = web(replica), Told()
+    fake.driver.failure = NetfilterError("the kernel refused")
+    Loop(fake.host, ScriptedInbox([], [Hint("more")]), PACE, supervisor=supervisor).run()
+    well = ("services 1, replicas ready 1 of 1", True)
+    assert supervisor.heard == [("failed: the kernel refused", False), well, well]

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from netshare.cli import output
 from netshare.core.model import Health, Listener, Protocol, PublishedPort
 from netshare.core.ruleset import Target
 from netshare.errors import NetfilterError, NotPermittedError
+from netshare.operations import agent_unit
+from netshare.operations.agent_unit import UnitChange
 from netshare.runtime import capabilities
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost
@@ -273,6 +277,17 @@ def test_agent_is_the_wirings(netshare: Netshare, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(wiring, "run_agent", lambda: runs.append("agent"))
     assert netshare("agent").code == 0
     assert runs == ["agent"]
+
+
+def test_agent_as_a_unit(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = UnitChange(Path("/etc/systemd/system/netshare.service"), ("started (pid 7)",), ("/home/a is not root's",))
+    monkeypatch.setattr(agent_unit, "install", lambda *_: change)
+    monkeypatch.setattr(agent_unit, "uninstall", lambda *_: replace(change, done=(), warnings=()))
+    done = netshare("agent", "install")
+    assert (done.out, done.err) == ("netshare.service: started (pid 7)\n", "netshare: warning: /home/a is not root's\n")
+    assert netshare("agent", "install", "-o", "json").document["done"] == ["started (pid 7)"]
+    assert netshare("agent", "uninstall").out == "netshare.service: nothing to do\n"
+    assert netshare("agent", "start").code == 2
 
 
 def test_version_and_help(netshare: Netshare) -> None:

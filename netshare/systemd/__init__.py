@@ -1,0 +1,1 @@
+"""systemd, which starts the agent at boot and keeps it running: its unit file, and `systemctl`."""
