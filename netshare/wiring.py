@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
     from netshare.store.directory import DefinitionStore
+    from netshare.store.drains import DrainStore
     from netshare.systemd.manager import Systemd
 
 
@@ -42,27 +43,27 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
 
     parse.driver(os.environ.get("NETSHARE_DRIVER") or "auto")  # there is one so far; another name is an error
     runtime = runtime_dir or paths.runtime_dir()
-    lock = paths.lock_path(runtime)
+    lock, drains = paths.lock_path(runtime), DrainStore(paths.drains_path(runtime))
     return Host(
         store=DefinitionStore(paths.services_dir(state_dir or paths.state_dir())),
-        engines=_engines(),
+        engines=_engines(drains),
         driver=NftablesDriver(),
         forwarding=HostForwarding(),
         links=HostLinks(runtime),
         flows=TrackedFlows(),
         sockets=sockets(),
         health=KnownHealth(HealthBoard(paths.health_path(runtime)), agent_control(runtime)),
-        drains=DrainStore(paths.drains_path(runtime)),
+        drains=drains,
         lock=lambda: exclusive(lock),
     )
 
 
-def _engines() -> "dict[str, Engine]":
+def _engines(drains: "DrainStore") -> "dict[str, Engine]":
     from netshare.engine.docker import DockerEngine
     from netshare.engine.podman import PodmanEngine
 
     return {
-        "docker": DockerEngine(os.environ.get("DOCKER_HOST")),
+        "docker": DockerEngine(os.environ.get("DOCKER_HOST"), lambda: drains.stopping("docker")),
         "podman": PodmanEngine(os.environ.get("CONTAINER_HOST")),
     }
 
@@ -157,12 +158,13 @@ def run_agent() -> None:
     from netshare.netfilter.nftables.driver import NftablesDriver
     from netshare.netfilter.reservation import PortReservation
     from netshare.netfilter.unanswered import UnansweredConnections
+    from netshare.store.drains import DrainStore
 
     driver = NftablesDriver()
     own = replace(host(), driver=RememberingDriver(driver))
     run(
         own,
-        _engines(),
+        _engines(DrainStore(paths.drains_path(paths.runtime_dir()))),
         paths.runtime_dir(),
         reservation=PortReservation(sockets()),
         commits=CommitWatch(lambda: (driver.port,)),

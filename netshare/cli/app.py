@@ -22,6 +22,8 @@ VERBS = {
     "list": ("listing", "list_", "List the services, one a line."),
     "status": ("status", "status", "Show the services with their replicas and connections."),
     "weight": ("weight", "weight", "Change a replica's share of the new connections."),
+    "drain": ("drain", "drain", "Give a replica no new connections, while those that are open go on for a time."),
+    "resume": ("resume", "resume", "Give a drained replica new connections again."),
     "sync": ("sync", "sync", "Reconcile once."),
     "agent": ("agent", "agent", "Reconcile for ever: follow replicas as they come and go."),
     "rules": ("rules", "rules", "Print what netshare holds in the kernel."),

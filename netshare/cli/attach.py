@@ -14,9 +14,11 @@ from netshare.operations.attach import Attached
 from netshare.operations.health_request import HealthRequest
 from netshare.operations.request import AttachRequest
 from netshare.operations.status import status
+from netshare.operations.waiting import Waiting
 from netshare.runtime.capabilities import require_net_admin
 
 _NAMES_SHOWN = 3
+_INTERRUPTED = "interrupted while waiting: the definition stays, `netshare detach` takes it back"
 
 
 def attach(
@@ -80,6 +82,14 @@ def attach(
         str | None,
         typer.Option(metavar="MODE", help="With no healthy replica: open (the default) serves all, closed refuses."),
     ] = None,
+    drain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="How long connections may go on when their replica leaves: 30s, none for as long as they like. "
+            "Default: its label, else 30s.",
+        ),
+    ] = None,
     driver: Annotated[
         str | None,
         typer.Option(metavar="DRIVER", help="auto (the default) or nftables."),
@@ -123,6 +133,7 @@ def attach(
             host=None if health_host is None else checks.host(health_host),
             fail=None if fail is None else checks.fail_mode(fail),
         ),
+        drain=None if drain is None else parse.drain(drain),
         force=force,
         wait=wait,
         timeout=parse.duration(timeout),
@@ -142,8 +153,10 @@ def _run(request: AttachRequest, form: output.Format, *, is_dry: bool) -> None:
         else:
             output.text(rules)
         return
-    with output.ProgressLine() as progress:
-        attached = operation.attach(host, agent, sockets, request, clock=time, progress=progress)
+    with output.ProgressLine(_INTERRUPTED) as line:
+        attached = operation.attach(
+            host, agent, sockets, request, clock=time, progress=lambda waiting: line.show(*_progress(waiting))
+        )
     for warning in attached.warnings:
         output.note(f"warning: {warning}")
     if form is output.Format.JSON:
@@ -154,6 +167,15 @@ def _run(request: AttachRequest, form: output.Format, *, is_dry: bool) -> None:
     if not attached.agent.is_running:
         for note in advice.without_agent([attached.service]):
             output.note(note)
+
+
+def _progress(waiting: Waiting) -> tuple[str, str]:
+    """Say how the wait goes: for a line that is drawn again and again, and for one that is not."""
+    why = "; ".join(f"{r.name} {r.state}: {r.reason}" for r in waiting.replicas) or "no replica yet"
+    return (
+        f"{waiting.name}: waiting {waiting.seconds:.0f} of {waiting.timeout:g} s: {why}",
+        f"{waiting.name}: waiting up to {waiting.timeout:g} s: {why}",
+    )
 
 
 def _summary(attached: Attached) -> str:

@@ -1,17 +1,21 @@
 """Results as the documents that ``-o json`` prints: names and meanings are a contract, fields are only ever added."""
 
+import math
 from collections.abc import Iterable, Sequence
 
-from netshare.core import checks
+from netshare.core import checks, parse
+from netshare.core.draining import Drain
 from netshare.core.judging import is_failing_open
 from netshare.core.labelled import Notice
-from netshare.core.model import Family, Listener, Service
+from netshare.core.model import DRAIN, Family, Listener, Replica, Service
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetshareError
 from netshare.operations.attach import Attached
 from netshare.operations.control import Agent
 from netshare.operations.detach import Detached
 from netshare.operations.doctor import Diagnosis
+from netshare.operations.drain import Drained
+from netshare.operations.draining import Ended, Left
 from netshare.operations.listing import Listing
 from netshare.operations.status import ReplicaStatus, ServiceStatus, Status
 from netshare.operations.weight import Weighed
@@ -76,6 +80,35 @@ def of_weighed(weighed: Weighed) -> Document:
     }
 
 
+def of_drained(drained: Drained, left: Left, ended: Ended | None, problems: Sequence[NetshareError]) -> Document:
+    """Describe a replica that drains, what it has left, and, where it was waited for, how that ended."""
+    how = {"how": ended.how.value, "cut": ended.cut, "seconds": round(ended.seconds, 3)} if ended else None
+    document: Document = {
+        "schema": SCHEMA,
+        "name": drained.service,
+        "replica": left.replica,
+        "connections_active": left.connections,
+        "seconds_left": _seconds(left.to_go),
+        "changed": drained.changed,
+        "ended": how,
+        "warnings": list(drained.warnings),
+    }
+    return document | {"error": _error(problems[0])} if problems else document
+
+
+def of_resumed(drained: Drained, replica: Replica) -> Document:
+    """Describe a replica that was taken in again, as it stands."""
+    return {
+        "schema": SCHEMA,
+        "name": drained.service,
+        "replica": replica.name,
+        "state": replica.state.value,
+        "reason": replica.reason,
+        "changed": drained.changed,
+        "warnings": list(drained.warnings),
+    }
+
+
 def of_facts(**facts: object) -> Document:
     """Describe a result that is a fact or two."""
     return {"schema": SCHEMA, **facts}
@@ -101,6 +134,7 @@ def _service(service: Service, driver: str) -> Document:
         "source": service.source.value,
         "health": checks.words(service.health),
         "fail": service.fail.value,
+        "drain": parse.drain_words(DRAIN if service.drain is None else service.drain),
         "listeners": [_listener(listener) for listener in service.listeners],
     }
 
@@ -135,8 +169,23 @@ def _replica(status: ReplicaStatus) -> Document:
         "connections_total": status.connections_total,
         "connections_active": status.connections_active,
         "connections_per_second": None if status.rate is None else round(status.rate, 3),
-        "reason": status.replica.reason,
+        "reason": status.reason,
+        "drain": None if status.drain is None else _drain(status.drain, status.now),
     }
+
+
+def _drain(drain: Drain, now: float) -> Document:
+    """Describe a drain: who wanted it, the seconds until its deadline (none: it has no deadline), and what it cost."""
+    return {
+        "cause": drain.cause.value,
+        "seconds_left": _seconds(drain.to_go(now)),
+        "cut": drain.cut,
+    }
+
+
+def _seconds(seconds: float) -> float | None:
+    """Write a time that may have no end."""
+    return round(seconds, 3) if math.isfinite(seconds) else None
 
 
 def _obstacle(obstacle: Obstacle) -> Document:

@@ -7,6 +7,7 @@ A terminal that a live view takes over is `netshare.cli.screen`'s.
 import json
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from netshare.cli.documents import Document
-    from netshare.operations.waiting import Waiting
 
 _STATE_COLUMN = "STATE"
 _COLOURS = {"ready": "green", "starting": "yellow", "draining": "yellow", "unhealthy": "red", "gone": "dim"}
@@ -114,24 +114,29 @@ def confirm(question: str) -> bool | None:
 class ProgressLine:
     """How a wait goes, on stderr: one live line on a terminal, a line for each change elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupted: str, *, pause: float = 0.0) -> None:
+        """``interrupted`` is what to say after Ctrl-C; lines elsewhere are ``pause`` seconds apart at least."""
         self._is_live = sys.stderr.isatty()
+        self._interrupted = interrupted
+        self._pause = pause
+        self._not_before = 0.0
         self._last = ""
 
     def __enter__(self) -> Self:
         """Start with nothing shown."""
         return self
 
-    def __call__(self, waiting: "Waiting") -> None:
-        """Show how it stands."""
-        why = "; ".join(f"{r.name} {r.state}: {r.reason}" for r in waiting.replicas) or "no replica yet"
+    def show(self, live: str, plain: str) -> None:
+        """Show how it stands: ``live`` where a line can be drawn again and again, ``plain`` where it can't."""
         if self._is_live:
             width = shutil.get_terminal_size().columns - 1
-            shown = f"{waiting.name}: waiting {waiting.seconds:.0f} of {waiting.timeout:g} s: {why}"
-            _write(sys.stderr, f"\r\x1b[K{harmless(shown)[:width]}")
-        elif why != self._last:
-            note(f"{waiting.name}: waiting up to {waiting.timeout:g} s: {why}")
-        self._last = why
+            _write(sys.stderr, f"\r\x1b[K{harmless(live)[:width]}")
+        elif plain != self._last and time.monotonic() >= self._not_before:
+            note(plain)
+            self._not_before = time.monotonic() + self._pause
+        else:
+            return
+        self._last = plain
 
     def __exit__(
         self,
@@ -143,7 +148,7 @@ class ProgressLine:
         if self._is_live and self._last:
             _write(sys.stderr, "\r\x1b[K")
         if kind is KeyboardInterrupt and self._last:
-            note("interrupted while waiting: the definition stays, `netshare detach` takes it back")
+            note(self._interrupted)
 
 
 def _write(stream: TextIO, content: str) -> None:

@@ -32,7 +32,7 @@ def _cells(item: ServiceStatus, found: ReplicaStatus) -> dict[str, str]:
         "NEW/S": rate(found.rate),
         "TOTAL": str(found.connections_total),
         "ACTIVE": str(found.connections_active),
-        "REASON": found.replica.reason or "",
+        "REASON": found.reason or "",
     }
 
 

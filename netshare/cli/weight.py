@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from netshare.cli import documents, output
-from netshare.cli.options import Name, Output
+from netshare.cli.options import Name, Output, ReplicaName
 from netshare.core import parse
 from netshare.operations import weight as operation
 from netshare.operations.weight import Weighed
@@ -14,7 +14,7 @@ from netshare.runtime.capabilities import require_net_admin
 
 def weight(
     name: Name,
-    replica: Annotated[str, typer.Argument(metavar="REPLICA", help="Its name, or the beginning of its id.")],
+    replica: ReplicaName,
     share: Annotated[
         str, typer.Argument(metavar="W", help="0 (no new connections) to 256; all replicas have 1 by default.")
     ],

@@ -4,6 +4,7 @@ What answers mean is `docker_answers`, what events mean `docker_events`; here is
 """
 
 import time
+from collections.abc import Callable, Mapping
 from signal import SIGTERM
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -28,21 +29,28 @@ DOCKER = Product(
 
 
 class DockerEngine(CompatibleEngine):
-    """The Docker engine behind one socket; ``base_url`` is what DOCKER_HOST says."""
+    """The Docker engine behind one socket; ``base_url`` is what DOCKER_HOST says.
+
+    ``left`` tells who was sent its stop signal before this process began to listen, and when (nanoseconds since 1970):
+    it is asked once, and those that have started again since are none of them.
+    """
 
     name = answers.ENGINE
     _filters = docker_events.FILTERS
 
-    def __init__(self, base_url: str | None = None) -> None:
+    def __init__(self, base_url: str | None = None, left: Callable[[], Mapping[str, int]] = dict) -> None:
         super().__init__(Address.of(DOCKER, base_url))
         self._rootless = False
         self._networks: dict[str, answers.Network] = {}
         self._stop_signals: dict[str, int] = {}
         self._leaving_lock = Lock()
         self._leaving: dict[str, int] = {}
+        self._left: Callable[[], Mapping[str, int]] | None = left
 
     def _meet(self, client: "docker.APIClient") -> None:
         self._rootless = answers.is_rootless(self._info(client))
+        if self._left is not None:
+            self._catch_up(client)
 
     def _now(self, client: "docker.APIClient") -> int:
         return time_ns(self._info(client).get("SystemTime")) or time.time_ns()
@@ -91,6 +99,8 @@ class DockerEngine(CompatibleEngine):
     def _catch_up(self, client: "docker.APIClient") -> None:
         """Drop those of the leaving that started again while no stream was open, or are gone."""
         with self._leaving_lock:
+            if self._left is not None:
+                self._leaving, self._left = {**self._left(), **self._leaving}, None
             leaving = dict(self._leaving)
         for identity, left_ns in leaving.items():
             state = mapping(self._inspect(client, identity).get("State"))

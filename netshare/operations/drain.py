@@ -65,7 +65,7 @@ def drain(
     noted = by_key(host.drains.load())
     return Drained(
         service.name,
-        tuple(noted[each.key] for each in wanted if each.key in noted),
+        tuple(noted.get(each.key, each) for each in wanted),
         tuple(each for each in before if each not in left),
         after != before,
         (*warnings, *_of_gone(meant), *_of_none_left(host, name)),

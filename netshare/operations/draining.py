@@ -15,7 +15,8 @@ from netshare.errors import EngineUnreachableError, NetshareError
 from netshare.operations.control import AgentControl, Clock, converge
 from netshare.operations.replica import judged_of
 from netshare.operations.traffic import targets
-from netshare.reconcile import Host, prepare, reconcile
+from netshare.reconcile import Host, Prepared, prepare, reconcile
+from netshare.store.protocol import Definitions
 
 INTERVAL = 0.2
 """Seconds between looks at what is left."""
@@ -54,13 +55,12 @@ class Remaining:
     """How a wait stands."""
 
     service: str
-    seconds: float
     replicas: tuple[Left, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended for one replica, after how many seconds; ``cut`` is how many of its connections were ended."""
+    """How it ended for one replica, ``seconds`` after it began; ``cut`` is how many of its connections were ended."""
 
     replica: str
     how: End
@@ -89,7 +89,7 @@ def wait(
     """
     if not drains:
         return ()
-    service, began, looked = drains[0].service, clock.monotonic(), -math.inf
+    service, looked = drains[0].service, -math.inf
     waiting, ended, view = by_key(drains), dict[Key, Ended](), _View()
     while True:
         late = [drain for drain in waiting.values() if drain.is_overdue(host.drains.now())]
@@ -98,20 +98,27 @@ def wait(
             with suppress(EngineUnreachableError):  # it may be restarted just now
                 view = _look(host, agent, service)
             looked = clock.monotonic()
-        active = connections.active(opening=True)
-        seconds, left = clock.monotonic() - began, list[Left]()
-        for key, drain in tuple(waiting.items()):
-            waiting[key] = now = view.drains.get(key, drain)
-            open_ones = view.count(now, active)
-            if (how := view.end(now, open_ones)) is not None:
+        active, now = connections.active(opening=True), host.drains.now()
+        those: list[Left] = []
+        for key, before in tuple(waiting.items()):
+            waiting[key] = drain = view.drains.get(key, before)
+            stands = view.left(drain, active, now)
+            if (how := view.end(drain, stands.connections)) is not None:
                 del waiting[key]
-                ended[key] = Ended(drain.name, how, now.cut or 0, seconds)
+                ended[key] = Ended(drain.name, how, drain.cut or 0, now - drain.since)
             else:
-                left.append(Left(drain.name, open_ones, now.to_go(host.drains.now())))
+                those.append(stands)
         if not waiting:
             return tuple(ended[drain.key] for drain in drains)
-        progress(Remaining(service, seconds, tuple(left)))
-        clock.sleep(max(_INSTANT, min(INTERVAL, *(each.to_go for each in left))))
+        progress(Remaining(service, tuple(those)))
+        clock.sleep(max(_INSTANT, min(INTERVAL, *(each.to_go for each in those))))
+
+
+def left(host: Host, connections: Connections, drain: Drain) -> Left:
+    """Tell how one replica stands now."""
+    definitions = host.store.load()
+    view = _View.of(prepare(host, definitions), definitions, drain.service)
+    return view.left(drain, connections.active(opening=True), host.drains.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +128,19 @@ class _View:
     replicas: Mapping[str, Replica] | None = None
     drains: Mapping[Key, Drain] = field(default_factory=lambda: MappingProxyType({}))
 
-    def count(self, drain: Drain, active: Mapping[Target, int]) -> int:
+    @classmethod
+    def of(cls, prepared: Prepared, definitions: Definitions, service: str) -> "_View":
+        """Take it from a reconcile."""
+        _, replicas = judged_of(prepared, definitions, service)
+        return cls({replica.id: replica for replica in replicas}, by_key(prepared.drains))
+
+    def left(self, drain: Drain, active: Mapping[Target, int], now: float) -> Left:
         """Count what is open."""
         replica = (self.replicas or {}).get(drain.replica)
-        return sum(active.get(target, 0) for target in targets(replica)) if replica else 0
+        count = sum(active.get(target, 0) for target in targets(replica)) if replica else 0
+        return Left(drain.name, count, drain.to_go(now))
 
-    def end(self, drain: Drain, left: int) -> End | None:
+    def end(self, drain: Drain, connections: int) -> End | None:
         """Tell how a drain has ended, if it has."""
         if self.replicas is None:
             return None
@@ -137,15 +151,14 @@ class _View:
             return End.RESUMED
         if drain.cut:
             return End.CUT
-        return None if left and drain.cut is None else End.EMPTY
+        return None if connections and drain.cut is None else End.EMPTY
 
 
 def _look(host: Host, agent: AgentControl, service: str) -> _View:
     """Look at the replicas and the drains; with no agent to follow what changed, follow it here."""
     definitions = host.store.load()
     prepared = prepare(host, definitions) if agent.pid() is not None else reconcile(host)
-    _, replicas = judged_of(prepared, definitions, service)
-    return _View({replica.id: replica for replica in replicas}, by_key(prepared.drains))
+    return _View.of(prepared, definitions, service)
 
 
 def _see_to(host: Host, agent: AgentControl, late: Sequence[Drain]) -> None:

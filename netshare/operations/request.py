@@ -26,6 +26,7 @@ class AttachRequest:
     driver: str | None = None
     weights: tuple[tuple[str, int], ...] = ()
     health: HealthRequest = NOTHING
+    drain: float | None = None
     force: bool = False
     wait: bool = True
     timeout: float = 60.0
@@ -58,6 +59,7 @@ def updated(current: Service | None, request: AttachRequest) -> Service:
         driver=request.driver or base.driver,
         health=updated_check(base.health, request.health),
         fail=request.health.fail or base.fail,
+        drain=base.drain if request.drain is None else request.drain,
     )
     require_probed_port(service)
     return service

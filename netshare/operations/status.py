@@ -1,9 +1,10 @@
 """``status``: every service with its replicas, as the engines and the kernel have them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from netshare.core.draining import Drain, by_key, reason
 from netshare.core.labelled import Notice
 from netshare.core.model import Endpoint, Family, Replica, ReplicaState, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
@@ -30,13 +31,23 @@ class Connections(Protocol):
 class ReplicaStatus:
     """A replica, and how many connections it was given and has.
 
-    ``rate`` is how many it is given a second; to tell, it takes two looks.
+    ``rate`` is how many it is given a second; to tell, it takes two looks. ``drain`` is its drain, as seen at the time
+    ``now``.
     """
 
     replica: Replica
     connections_total: int
     connections_active: int
     rate: float | None = None
+    drain: Drain | None = None
+    now: float = 0.0
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not ready; of one that drains, also how many connections it has left."""
+        if self.drain is None or self.replica.state is not ReplicaState.DRAINING:
+            return self.replica.reason
+        return reason(self.drain, self.now, self.connections_active)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -88,15 +99,25 @@ def status(host: Host, agent: AgentControl, connections: Connections, name: str 
     held = held_by(prepared.observation)
     active = connections.active()
     judged = {item.service.name: item for item in prepared.services}
+    drains = by_key(prepared.drains)
     services: list[ServiceStatus] = []
     for service in _wanted(definitions, prepared, name):
         item = judged.get(service.name)
         replicas = against_kernel(item, held) if item else from_kernel(service, held, silence(service, host, prepared))
-        counted = tuple(_counted(replica, prepared.observation.connections, active) for replica in replicas)
+        counted = tuple(
+            replace(
+                _counted(replica, prepared.observation.connections, active),
+                drain=drains.get((service.name, replica.id)),
+                now=prepared.now,
+            )
+            for replica in replicas
+        )
         services.append(ServiceStatus(service, host.driver.name, counted))
     problems, notices = prepared.problems, prepared.notices
     if name is not None:
-        problems = () if name in judged else tuple(p for p in problems if isinstance(p, EngineUnreachableError))
+        unusable_drains = problems[-1:] if prepared.noted is None else ()
+        silences = () if name in judged else tuple(p for p in problems if isinstance(p, EngineUnreachableError))
+        problems = (*silences, *unusable_drains)
         notices = tuple(notice for notice in notices if notice.service == name)
     obstacles = _obstacles(host, prepared.observation)
     return Status(tuple(services), problems, Agent(agent.pid()), obstacles, notices)

@@ -128,12 +128,12 @@ class Watch:
 
     def _counted(self, whole: Status, counts: Counts, active: Mapping[Target, int]) -> Look:
         """Put what is counted now in place of what was."""
-        rising = None if self._counts is None else rates(self._counts, counts)
+        rising, now = None if self._counts is None else rates(self._counts, counts), self._host.drains.now()
         services = tuple(
             replace(
                 each.item,
                 replicas=tuple(
-                    _recounted(replica, own, counts.totals, active, rising)
+                    replace(_recounted(replica, own, counts.totals, active, rising), drain=replica.drain, now=now)
                     for replica, own in zip(each.item.replicas, each.targets, strict=True)
                 ),
             )

@@ -7,10 +7,11 @@ Writers hold netshare's lock (`netshare.runtime.lock`); readers need none, since
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from netshare.core.draining import Drain
+from netshare.core.draining import Cause, Drain
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError
 from netshare.runtime.boot import boot_id, boot_time
 from netshare.runtime.files import replace_file
@@ -67,6 +68,22 @@ class DrainStore:
             replace_file(self._path, schema.encode(self._boot(), drains), lasting=False)
         except OSError as error:
             raise self._failed(error, "written") from error
+
+    def stopping(self, engine: str) -> dict[str, int]:
+        """Name an engine's containers that were sent their stop signal, and when: nanoseconds since 1970.
+
+        Drains that can't be read name none: `load` is who complains.
+        """
+        try:
+            drains = self.load()
+        except NetshareError:
+            return {}
+        start = time.time_ns() - int(self.now() * 1e9)
+        return {
+            drain.replica: start + int(drain.since * 1e9)
+            for drain in drains
+            if drain.engine == engine and drain.cause is Cause.STOP
+        }
 
     def _content(self) -> bytes | None:
         try:

@@ -127,7 +127,7 @@ class Admin:
                 [*_NETSHARE, "agent"], stdin=subprocess.DEVNULL, stderr=file, env=self._environment
             )
         try:
-            until((self._runtime / "agent.sock").exists, timeout=_PATIENCE)
+            until(lambda: self.client.pid() == process.pid, timeout=_PATIENCE)
             self.client.sync()
             yield Agent(process, log)
             process.terminate()

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from netshare import __version__
 from netshare.cli import output
-from netshare.core.model import Replica, ReplicaState
-from netshare.operations.waiting import Waiting
 
 COLUMNS = ("REPLICA", "STATE")
 
@@ -46,13 +44,6 @@ def modules_after(*words: str) -> set[str]:
         check=True,
     )
     return set(done.stderr.split())
-
-
-def waiting(seconds: float, *replicas: Replica) -> Waiting:
-    return Waiting("web", seconds, 60, replicas)
-
-
-STARTING = Replica("web-1", "1", "docker", ReplicaState.STARTING, {}, reason="its HEALTHCHECK has not passed yet")
 
 
 @given(st.text())
@@ -115,26 +106,36 @@ def test_progress_on_a_terminal_is_one_line_that_goes_away(monkeypatch: pytest.M
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "60")
-    with output.ProgressLine() as progress:
-        progress(waiting(0, STARTING))
-        progress(waiting(0.2, STARTING))
+    with output.ProgressLine("interrupted") as line:
+        for seconds in (0, 1):
+            line.show(f"web: waiting {seconds} of 60 s: web-1 starting: its HEALTHCHECK has not passed yet", "waiting")
     shown = terminal.getvalue()
     assert "\n" not in shown
-    assert shown.count("\r\x1b[Kweb: waiting 0 of 60 s: web-1 starting: ") == 2
+    assert shown.count("\r\x1b[Kweb: waiting 0 of 60 s: web-1 starting: ") == 1
+    assert shown.count("\r\x1b[Kweb: waiting 1 of 60 s: web-1 starting: ") == 1
     assert shown.endswith("\r\x1b[K")
     assert max(map(len, shown.split("\r\x1b[K"))) < 60
 
 
 def test_progress_into_a_file_is_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
-    with output.ProgressLine() as progress:
-        progress(waiting(0))
-        progress(waiting(0.2))
-        progress(waiting(0.4, STARTING))
-        progress(waiting(0.6, STARTING))
-    assert capsys.readouterr().err.splitlines() == [
-        "netshare: web: waiting up to 60 s: no replica yet",
-        "netshare: web: waiting up to 60 s: web-1 starting: its HEALTHCHECK has not passed yet",
-    ]
+    with output.ProgressLine("interrupted") as line:
+        for seconds, plain in enumerate(("no replica yet", "no replica yet", "web-1 starting", "web-1 starting")):
+            line.show(f"waiting {seconds} s: {plain}", plain)
+    assert capsys.readouterr().err.splitlines() == ["netshare: no replica yet", "netshare: web-1 starting"]
+
+
+def test_progress_that_changes_all_the_time_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with output.ProgressLine("interrupted", pause=3600) as line:
+        for left in range(100):
+            line.show("", f"{left} left")
+    assert capsys.readouterr().err == "netshare: 0 left\n"
+
+
+def test_an_interrupted_wait_says_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    line = output.ProgressLine("it stays drained")
+    line.show("", "3 left")
+    line.__exit__(KeyboardInterrupt, None, None)
+    assert capsys.readouterr().err.splitlines() == ["netshare: 3 left", "netshare: it stays drained"]
 
 
 @pytest.mark.parametrize(("typed", "expected"), [("y\n", True), ("YES\n", True), ("\n", False), ("", False)])

@@ -121,6 +121,7 @@ def test_list(netshare: Netshare, fake: FakeHost) -> None:
                 "source": "attach",
                 "health": "engine",
                 "fail": "open",
+                "drain": "30s",
                 "listeners": [{"address": "10.0.0.1", "port": 80, "protocol": "tcp", "to": None}],
             },
         ],
@@ -150,6 +151,7 @@ def test_status(netshare: Netshare, fake: FakeHost) -> None:
         "connections_active": 12,
         "connections_per_second": None,
         "reason": None,
+        "drain": None,
     }
 
 

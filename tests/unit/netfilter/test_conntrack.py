@@ -38,6 +38,14 @@ def test_only_what_is_not_over_counts(protocol: Protocol, is_open: list[bool]) -
         ), f"{protocol} state {state}"
 
 
+def test_those_that_nobody_has_answered_yet_count_where_they_matter() -> None:
+    opening = [flow(FOUR, Protocol.TCP, state=1)]
+    assert count(opening, DEFAULT_MARK, opening=True) == {Target(Protocol.TCP, FOUR): 1}
+    assert count(opening, DEFAULT_MARK) == {}
+    over = [flow(FOUR, protocol, state=7) for protocol in (Protocol.TCP, Protocol.SCTP)]
+    assert count(over, DEFAULT_MARK, opening=True) == {}
+
+
 @pytest.mark.parametrize("mark", [None, 0, 0x00800000, 0xFEFFFFFF])
 def test_the_flows_of_others_do_not_count(mark: int | None) -> None:
     assert count([flow(FOUR, mark=mark)], DEFAULT_MARK) == {}
