@@ -10,6 +10,13 @@ is_root() { [[ $EUID -eq 0 ]]; }
 
 # --- Debian's packages ------------------------------------------------------------------------------------------------
 
+# What scripts/bench measures netshare beside, and with what; the other sides come with the extra `bench`.
+bench_packages=(
+    nft:nftables iptables:iptables dockerd:docker.io nginx:nginx haproxy:haproxy nftlb:nftlb
+    /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+    wrk:wrk iperf3:iperf3 gcc:gcc /usr/include/stdio.h:libc6-dev static:busybox:busybox-static taskset:util-linux
+)
+
 # missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path, * allowed) is not to be found, one a line. By
 # program, not by package: a machine with Docker's own docker-ce must not be given docker.io on top. static:PROGRAM must
 # be one that needs no library: it runs in an image of its own.
@@ -104,7 +111,7 @@ make_venv() {
         say "making the virtual environment $venv with $("$python" -V)"
         mkdir -p "$(dirname "$venv")"
         "$python" -m venv --clear "$venv"
-        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c "$root/constraints.txt" -e "${root}[app,dev]"
+        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet -c "$root/constraints.txt" -e "${root}[app,bench,dev]"
         echo "$stamp" >"$venv/netshare-stamp"
     fi
     # A source tree that another user owns is only read.

@@ -1,0 +1,90 @@
+"""What netshare has set itself, and whether the figures show it. A goal that is missed is shown as such."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from scripts.benchmarks import control, data, first
+from scripts.benchmarks.results import Part, Results
+from scripts.benchmarks.sides import DIRECT, haproxy
+
+_OWN = "netshare"
+MOST = 10_000
+_NEW = data.NEW, data.CPU_NEW
+_KEEP = data.KEEP, data.CPU_KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A goal, what was measured, and whether that is enough."""
+
+    goal: str
+    measured: str
+    is_met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    goal: str
+    part: str
+    judge: Callable[[Part], tuple[str, bool] | None]
+
+
+def verdicts(results: Results) -> Iterator[Verdict]:
+    """Judge all that has figures."""
+    for goal in _GOALS:
+        part = results.parts.get(goal.part)
+        found = goal.judge(part) if part else None
+        if found is not None:
+            yield Verdict(goal.goal, *found)
+
+
+def _rate(measure: str, processor: str, beside: str, least: float) -> Callable[[Part], tuple[str, bool] | None]:
+    def judge(part: Part) -> tuple[str, bool] | None:
+        own, other = part.get(measure, _OWN), part.get(measure, beside)
+        cost, others_cost = part.get(processor, _OWN), part.get(processor, beside)
+        if own is None or other is None or cost is None or others_cost is None:
+            return None
+        ratio = own.ratio(other)
+        return f"{ratio:.2f} × ({others_cost.ratio(cost):.2f} × by processor time)", ratio >= least
+
+    return judge
+
+
+def _change(part: Part) -> tuple[str, bool] | None:
+    found = part.get(control.CHANGE, control.at(_OWN, MOST))
+    return None if found is None else (f"{found.median:.2f} ms", found.median <= 1)
+
+
+def _change_flat(part: Part) -> tuple[str, bool] | None:
+    few, many = (part.get(control.CHANGE, control.at(_OWN, number)) for number in (1, MOST))
+    if few is None or many is None:
+        return None
+    ratio = many.ratio(few)
+    return f"{ratio:.2f} ×", ratio <= 2  # noqa: PLR2004 (the goal)
+
+
+def _load(part: Part) -> tuple[str, bool] | None:
+    found = part.get(control.LOAD, control.at(_OWN, MOST))
+    return None if found is None else (f"{found.median:.2f} s", found.median <= 1.5)  # noqa: PLR2004 (the goal)
+
+
+def _first(part: Part) -> tuple[str, bool] | None:
+    few, many = (part.get(first.FIRST, first.at(first.NFTABLES, number)) for number in (1, MOST))
+    if few is None or many is None:
+        return None
+    ratio = many.ratio(few)
+    return f"{100 * (ratio - 1):+.0f} %", ratio <= 1.1  # noqa: PLR2004 (the goal)
+
+
+_GOALS = (
+    _Goal("keep-alive requests: at least 0.95 × direct", "data", _rate(*_KEEP, DIRECT, 0.95)),
+    _Goal("new connections: at least 0.9 × direct", "data", _rate(*_NEW, DIRECT, 0.9)),
+    _Goal("keep-alive requests: at least 2 × HAProxy (http)", "data", _rate(*_KEEP, haproxy.HTTP.name, 2)),
+    _Goal("keep-alive requests: at least 2 × HAProxy (tcp)", "data", _rate(*_KEEP, haproxy.TCP.name, 2)),
+    _Goal("new connections: at least 1.5 × HAProxy (http)", "data", _rate(*_NEW, haproxy.HTTP.name, 1.5)),
+    _Goal("new connections: at least 1.5 × HAProxy (tcp)", "data", _rate(*_NEW, haproxy.TCP.name, 1.5)),
+    _Goal("one endpoint replaced at 10,000 services: at most 1 ms", "control", _change),
+    _Goal("the same within 2 × from 1 to 10,000 services", "control", _change_flat),
+    _Goal("10,000 services of 10 endpoints loaded: at most 1.5 s", "control", _load),
+    _Goal("the first packet from 1 to 10,000 services: at most 10 % more", "first", _first),
+)

@@ -1,0 +1,190 @@
+"""The results as a page of Markdown, made of the recorded figures alone."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from scripts.benchmarks import control, data, first, services
+from scripts.benchmarks.goals import verdicts
+from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Results
+from scripts.benchmarks.sides import DIRECT
+from scripts.benchmarks.tables import NONE, compared, median, number, spread, table
+
+HEAD = """\
+# netshare, measured
+
+Made by `scripts/bench --to scripts/bench-results`; nothing here is typed by hand. Rates are medians of all rounds; in
+brackets stands how many times the rate of a client that connects to a replica directly, as the median of the rounds'
+ratios. Such figures compare sides on one machine; they say little about another.
+"""
+OWN = "netshare"
+_AT = re.compile(r"(.+) @ (\d+)")
+
+
+def text(results: Results, plots: Sequence[str]) -> str:
+    """Write the page."""
+    sections = [HEAD, _machine(results.machine), _goals(results)]
+    for name, part in results.parts.items():
+        title, tables = _PARTS[name]
+        sections.append(f"## {title}")
+        sections += [f"![{title}]({plot})" for plot in plots if plot.startswith(name)]
+        sections += tables(part)
+        sections += [f"- {sentence}" for sentence in part.said]
+        sections += [f"- Left out: {one.side}: {one.reason}" for one in part.left_out]
+        sections.append(f"- {_conditions(part.conditions)}")
+    return _joined(sections)
+
+
+def _joined(sections: Iterable[str]) -> str:
+    lines: list[str] = []
+    for section in sections:
+        if lines and not (section.startswith("- ") and lines[-1].startswith("- ")):
+            lines.append("")
+        lines.append(section.rstrip("\n"))
+    return "\n".join(lines) + "\n"
+
+
+def _machine(machine: Machine) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    return (
+        f"**Machine:** {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, Linux {machine.kernel}. "
+        f"**Versions:** {versions}."
+    )
+
+
+def _conditions(conditions: Conditions) -> str:
+    quick = " A quick run: a smoke test, no measurement." if conditions.is_quick else ""
+    return (
+        f"Measured {conditions.date} at {conditions.commit}, in {conditions.seconds:.0f} s; load average "
+        f"{conditions.load_before:g} before, {conditions.load_after:g} after. Other processes of the machine kept "
+        f"{conditions.busy_elsewhere:.2f} processors busy meanwhile.{quick}"
+    )
+
+
+def _goals(results: Results) -> str:
+    rows = [(one.goal, one.measured, "met" if one.is_met else "**missed**") for one in verdicts(results)]
+    return "## Goals\n\n" + table(["goal", "measured", ""], rows)
+
+
+def _data(part: Part) -> Iterator[str]:
+    sides = [figure.side for figure in part.sides(data.KEEP)]
+    sides.sort(key=data.place)
+    direct = {figure.measure: figure for figure in part.figures if figure.side == DIRECT}
+
+    def cell(measure: str, side: str) -> str:
+        return compared(part.get(measure, side), direct.get(measure))
+
+    head = ["", "new connections/s", "keep-alive requests/s", "Gbit/s", "datagrams/s", "p50 µs", "p99 µs"]
+    rates = (data.NEW, data.KEEP, data.BYTES, data.DATAGRAMS)
+    plain = (data.P50, data.P99)
+    yield table(
+        head,
+        [
+            (side, *(cell(measure, side) for measure in rates), *(median(part.get(measure, side)) for measure in plain))
+            for side in sides
+        ],
+    )
+    yield table(
+        [
+            "",
+            "CPU ms / 1,000 new",
+            "beyond direct",
+            "CPU ms / 1,000 keep-alive",
+            "beyond direct",
+            "MiB",
+            "spread of keep-alive",
+        ],
+        [
+            (
+                side,
+                *(
+                    words
+                    for measure in (data.CPU_NEW, data.CPU_KEEP)
+                    for words in (median(part.get(measure, side)), _beyond(part.get(measure, side), direct[measure]))
+                ),
+                median(part.get(data.MEMORY, side)),
+                spread(part.get(data.KEEP, side)),
+            )
+            for side in sides
+        ],
+    )
+    yield _ahead(part)
+
+
+def _beyond(figure: Figure | None, direct: Figure) -> str:
+    if figure is None or figure.side == direct.side:
+        return NONE
+    return number(figure.median - direct.median)
+
+
+def _ahead(part: Part) -> str:
+    """Name what others do better: no table shows it as plainly."""
+    lines = []
+    for measure, better in (
+        (data.NEW, max),
+        (data.KEEP, max),
+        (data.BYTES, max),
+        (data.DATAGRAMS, max),
+        (data.P50, min),
+    ):
+        own = part.get(measure, OWN)
+        others = [one for one in part.sides(measure) if one.side != DIRECT and not one.side.startswith(OWN)]
+        if own is None:
+            continue
+        ahead = [one for one in others if better(one.median, own.median) != own.median]
+        if ahead:
+            named = ", ".join(f"{one.side} ({one.ratio(own):.2f} ×)" for one in ahead)
+            lines.append(f"- {measure}: {named}")
+    if not lines:
+        return "In none of these is another side than `direct` ahead of netshare."
+    return "\n".join(("Who is ahead of netshare with three replicas, and how many times its median:\n", *lines))
+
+
+def _by_services(part: Part, measure: str, *, worst: bool = False) -> str:
+    """Write a table with a row a side, a column a number of services."""
+    cells: dict[str, dict[int, Figure]] = {}
+    for figure in part.sides(measure):
+        found = _AT.fullmatch(figure.side)
+        if found is not None:
+            cells.setdefault(found[1], {})[int(found[2])] = figure
+    numbers = sorted({many for row in cells.values() for many in row if many})
+
+    def cell(figure: Figure | None) -> str:
+        if figure is None:
+            return NONE
+        return f"{number(figure.median)} / {number(figure.quantile(0.99))}" if worst else number(figure.median)
+
+    head = ["", *(f"{many:,}" for many in numbers)]
+    rows = [(side, *(cell(row.get(many, row.get(0))) for many in numbers)) for side, row in cells.items()]
+    return table(head, rows)
+
+
+def _first(part: Part) -> Iterator[str]:
+    yield "Microseconds from sending to the reply, by services installed. The first datagram of a flow:"
+    yield _by_services(part, first.FIRST)
+    yield "The second:"
+    yield _by_services(part, first.SECOND)
+
+
+def _control(part: Part) -> Iterator[str]:
+    yield f"One endpoint of {services.ENDPOINTS} replaced, by services installed: milliseconds, median / p99."
+    yield _by_services(part, control.CHANGE, worst=True)
+    yield "Of this, the processor time of netshare's commit:"
+    yield _by_services(part, control.CHANGE_CPU)
+    yield "The comparison that comes before it:"
+    yield _by_services(part, control.COMPARE)
+    yield "Everything loaded anew in one transaction (seconds):"
+    yield _by_services(part, control.LOAD)
+    yield "The agent, from its start until it has reconciled and answers (seconds):"
+    rows = [
+        (figure.measure, figure.side.rpartition("@ ")[2], number(figure.median))
+        for measure in (control.RESTART_EMPTY, control.RESTART)
+        for figure in part.sides(measure)
+    ]
+    yield table(["", "services", "s"], rows)
+
+
+_PARTS = {
+    "data": ("The data path", _data),
+    "first": ("The first packet", _first),
+    "control": ("The control path", _control),
+}

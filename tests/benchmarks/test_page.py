@@ -1,0 +1,141 @@
+"""What is made of figures: rates read from wrk, ratios, the page, the plots."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmarks import control, data, first, page, plots, results
+from scripts.benchmarks.data import read_wrk
+from scripts.benchmarks.goals import verdicts
+from scripts.benchmarks.processes import BenchmarkError
+from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Recorder, Results
+from scripts.benchmarks.sides import sides
+from scripts.benchmarks.tables import number, spread
+
+WRK = """\
+Running 1s test @ http://198.18.0.1:80/
+  1 threads and 32 connections
+  120341 requests in 1.10s, 17.21MB read
+Requests/sec: 109401.52
+Transfer/sec:     15.65MB
+"""
+CONDITIONS = Conditions("2026-01-01 12:00 UTC", "abc", 60.0, 0.1, 2.0, 0.25, is_quick=False)
+MACHINE = Machine("6.18.0", "A processor", 2, 24.0, {"nginx": "1.22.1"})
+
+
+def part(**settings: float) -> Part:
+    """Make up a data path in which netshare has so many times the rate of every other side."""
+    recorder = Recorder(quick=False)
+    for side in sides():
+        times = settings.get("netshare", 1.0) if side.name == "netshare" else 1.0
+        for busy in (1.0, 0.5, 0.9):
+            for measure in (data.NEW, data.KEEP, data.BYTES, data.DATAGRAMS):
+                recorder.record(measure, side.name, "1/s", 1000 * times * busy)
+            for measure in (data.CPU_NEW, data.CPU_KEEP, data.P50, data.P99, data.MEMORY):
+                recorder.record(measure, side.name, "ms", 10 / times)
+    recorder.leave_out("another", "it is not installed")
+    recorder.say("Said of it.\n\nAnd this.")
+    return Part(tuple(recorder.figures()), tuple(recorder.left_out), tuple(recorder.said), CONDITIONS)
+
+
+def by_services(name: str, measure: str, side: str, *values: float) -> Results:
+    figures = [
+        Figure(measure, f"{side} @ {services}", "", (value,))
+        for services, value in zip((1, 10_000), values, strict=True)
+    ]
+    return Results(MACHINE, {name: Part(tuple(figures), (), (), CONDITIONS)})
+
+
+def test_wrk_is_read() -> None:
+    assert read_wrk(WRK) == data.Rate(120341, 109401.52)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unable to connect to 198.18.0.1:80 Connection refused",
+        WRK + "  Non-2xx or 3xx responses: 7\n",
+        WRK + "  Socket errors: connect 0, read 9000, write 0, timeout 4\n",
+    ],
+)
+def test_failed_requests_are_no_rate(said: str) -> None:
+    with pytest.raises(BenchmarkError):
+        read_wrk(said)
+
+
+def test_a_ratio_is_of_the_rounds_and_not_of_the_medians() -> None:
+    own, other = Figure("m", "own", "", (90, 45, 9)), Figure("m", "other", "", (100, 50, 10))
+    assert own.ratio(other) == pytest.approx(0.9)
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    figure = Figure("m", "s", "", tuple(float(value) for value in range(101)))
+    assert (figure.median, figure.quantile(0.99), figure.quantile(1)) == (50, 99, 100)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (0, "0"),
+        (123456, "123,500"),
+        (1234, "1,234"),
+        (12.34, "12.3"),
+        (1.234, "1.23"),
+        (0.1234, "0.123"),
+        (0.01, "0.01"),
+    ],
+)
+def test_numbers_are_short(value: float, written: str) -> None:
+    assert number(value) == written
+
+
+def test_a_spread_is_around_the_median() -> None:
+    assert spread(Figure("m", "s", "", (90.0, 100.0, 120.0))) == "-10 … +20 %"
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    found = Results(MACHINE, {"data": part()})
+    (tmp_path / "results.json").write_text(results.written(found), encoding="utf-8")
+    assert results.read(tmp_path / "results.json") == found
+
+
+def test_the_page_names_every_side_and_what_was_left_out() -> None:
+    text = page.text(Results(MACHINE, {"data": part()}), ["data.png"])
+    assert [side.name for side in sides() if f"| {side.name} |" not in text] == []
+    assert "- Left out: another: it is not installed" in text
+    assert "![The data path](data.png)" in text
+    assert "\n- Said of it.\n- And this.\n" in text
+    assert "Other processes of the machine kept 0.25 processors busy" in text
+
+
+def test_the_page_says_who_is_ahead() -> None:
+    assert "nginx (http) (2.00 ×)" in page.text(Results(MACHINE, {"data": part(netshare=0.5)}), [])
+    assert "In none of these" in page.text(Results(MACHINE, {"data": part(netshare=2)}), [])
+
+
+@pytest.mark.parametrize(("times", "met"), [(0.9, ["new connections: at least 0.9 × direct"]), (2.0, None)])
+def test_goals_of_the_data_path(times: float, met: list[str] | None) -> None:
+    found = list(verdicts(Results(MACHINE, {"data": part(netshare=times)})))
+    assert [one.goal for one in found if one.is_met] == ([one.goal for one in found] if met is None else met)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "side", "values", "met"),
+    [
+        ("control", control.CHANGE, "netshare", (0.4, 0.7), [True, True]),
+        ("control", control.CHANGE, "netshare", (0.4, 0.9), [True, False]),
+        ("control", control.CHANGE, "netshare", (0.9, 1.1), [False, True]),
+        ("control", control.LOAD, "netshare", (0.1, 1.6), [False]),
+        ("first", first.FIRST, first.NFTABLES, (10.0, 10.9), [True]),
+        ("first", first.FIRST, first.NFTABLES, (10.0, 11.2), [False]),
+    ],
+)
+def test_goals_by_services(name: str, measure: str, side: str, values: tuple[float, float], *, met: list[bool]) -> None:
+    found = by_services(name, measure, side, *values)
+    assert [one.is_met for one in verdicts(found)] == met
+    assert "10,000" in page.text(found, [])
+
+
+def test_plots_are_pictures(tmp_path: Path) -> None:
+    assert plots.draw(Results(MACHINE, {"data": part()}), tmp_path) == ["data.png"]
+    assert (tmp_path / "data.png").read_bytes().startswith(b"\x89PNG")

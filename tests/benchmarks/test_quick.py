@@ -1,0 +1,75 @@
+"""`scripts/bench --quick`: all of it runs, and figures are there. How large they are is no test's business."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmarks import __main__ as program
+from scripts.benchmarks import control, data, first, results
+from scripts.benchmarks.bed import Kind
+from scripts.benchmarks.results import Results
+from scripts.benchmarks.sides import sides
+from scripts.benchmarks.sides.netshare import driver_is_lacking
+from scripts.benchmarks.sides.side import Proxy
+from tests.prerequisites import program as installed
+from tests.prerequisites import require
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("wrk", "iperf3", "nginx", "gcc", "nft", "haproxy", "nftlb", "iptables-restore", "docker-proxy", "busybox")
+MEASURES = {Kind.WEB: (data.NEW, data.KEEP, data.P50, data.P99, data.CPU_NEW), Kind.BULK: (data.BYTES,)}
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require(*map(installed, PROGRAMS))
+    directory = tmp_path_factory.mktemp("bench")
+    words = [sys.executable, "-m", "scripts.benchmarks", "--quick", "--to", str(directory)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture
+def found(directory: Path) -> Results:
+    return results.read(directory / program.JSON)
+
+
+def test_every_part_has_figures(found: Results) -> None:
+    assert list(found.parts) == list(program.PARTS)
+    assert [name for name, part in found.parts.items() if not part.figures] == []
+    assert [f for part in found.parts.values() for f in part.figures if not all(v >= 0 for v in f.values)] == []
+
+
+def test_nothing_is_left_out_but_what_netshare_lacks_itself(found: Results) -> None:
+    lacking = {"netshare (iptables)"} if driver_is_lacking("iptables") else set()
+    assert {one.side for part in found.parts.values() for one in part.left_out} == lacking
+
+
+def test_every_side_was_measured_by_all_that_it_carries(found: Results) -> None:
+    part = found.parts["data"]
+    for side in sides(many=data.Settings.of(quick=True, rounds=None).services):
+        if side.lacks() is not None:
+            continue
+        kinds = side.kinds if isinstance(side, Proxy) else tuple(Kind)
+        wanted = [measure for kind in kinds for measure in MEASURES.get(kind, (data.DATAGRAMS,))]
+        assert [measure for measure in wanted if part.get(measure, side.name) is None] == [], side.name
+
+
+def test_few_services_and_many_were_measured(found: Results) -> None:
+    for services in (1, 100):
+        assert found.parts["first"].get(first.FIRST, first.at(first.NFTABLES, services))
+        for side in (control.NETSHARE, control.BY_NFT, control.KUBE, control.NFTLB):
+            assert found.parts["control"].get(control.CHANGE, control.at(side, services)), side
+            assert found.parts["control"].get(control.LOAD, control.at(side, services)), side
+
+
+def test_the_page_and_its_plots_are_there(directory: Path) -> None:
+    text = (directory / program.PAGE).read_text(encoding="utf-8")
+    pictures = sorted(path.name for path in directory.glob("*.png"))
+    assert "A quick run: a smoke test, no measurement." in text
+    assert pictures
+    assert [name for name in pictures if f"({name})" not in text] == []
