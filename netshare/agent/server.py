@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from netshare.agent.inbox import Hint, Inbox
 from netshare.errors import NetshareError
@@ -15,6 +15,7 @@ from netshare.runtime.agent import SYNC, encode, socket_path
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 64
+_PAUSE = 1.0
 _PATIENCE = 50.0
 """Seconds a verb waits for a reconcile; less than it waits for the answer."""
 
@@ -23,29 +24,47 @@ class ControlServer:
     """Answers on the socket of one runtime directory. The caller holds its claim, so a socket there is a stale one."""
 
     def __init__(self, directory: Path, inbox: Inbox) -> None:
-        """Listen, for root alone: asking is as good as changing."""
+        """Listen, for root alone: asking is as good as changing.
+
+        Raises:
+            NetshareError: there can be no socket in that directory.
+
+        """
         self._inbox = inbox
+        self._closed = Event()
         self._path = socket_path(directory)
-        self._path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         before = os.umask(0o177)
         try:
+            self._path.unlink(missing_ok=True)
             self._socket.bind(str(self._path))
+            self._socket.listen(_BACKLOG)
+        except OSError as error:
+            self._socket.close()
+            hint = (
+                "NETSHARE_RUNTIME_DIR names its directory: on a writable file system, with a name of 90 bytes at most"
+            )
+            raise NetshareError(f"can't listen on {self._path}: {error.strerror or error}", hint=hint) from error
         finally:
             os.umask(before)
-        self._socket.listen(_BACKLOG)
 
     def serve(self) -> None:
         """Answer until `close`; each in a thread of its own, as each waits for a reconcile."""
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:  # shut down by `close`
-                return
+            except OSError as error:
+                if self._closed.is_set():
+                    return
+                # Too many files open, or no memory: whoever asks waits until there is room again.
+                _log.warning("serve problem=%r", error.strerror)
+                self._closed.wait(_PAUSE)
+                continue
             Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening, and remove the socket."""
+        self._closed.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -10,14 +10,19 @@ What was switched is written down first, in the runtime directory: a reboot empt
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from netshare.core.links import Link
+from netshare.errors import NetfilterError
 from netshare.netfilter.links import is_bridge, links
 from netshare.netfilter.switches import HairpinMode, RouteLocalnet, Switch, bridged_packets_are_filtered, ports
+from netshare.runtime.files import replace_file
 
 _FILE = "bridges.json"
+# What the kernel takes for one (dev_valid_name in net/core/dev.c); it becomes a part of a path under /proc/sys.
+_INTERFACE = re.compile(r"(?!\.\.?$)[^/:\s\0]{1,15}")
 _KINDS: dict[str, type[RouteLocalnet] | type[HairpinMode]] = {kind.name: kind for kind in (RouteLocalnet, HairpinMode)}
 
 
@@ -55,17 +60,31 @@ class HostLinks:
     def _noted(self) -> set[Switch]:
         """Read what was written down; a damaged file says nothing, and its switches stay on until the reboot."""
         try:
-            noted = json.loads(self._path.read_text())
-        except (FileNotFoundError, ValueError):
+            noted = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
             return set()
-        pairs = (words for words in noted if isinstance(words, list) and len(words) == 2)  # noqa: PLR2004
-        return {_KINDS[kind](str(interface)) for kind, interface in pairs if kind in _KINDS}
+        return set(_read(noted))
 
     def _note(self, switches: set[Switch]) -> None:
-        if switches:
-            self._path.write_text(json.dumps(sorted([switch.name, switch.interface] for switch in switches)) + "\n")
-        else:
-            self._path.unlink(missing_ok=True)
+        """Write it down wholly or not at all: what is not known to be on can't be switched off again."""
+        try:
+            if switches:
+                noted = sorted([switch.name, switch.interface] for switch in switches)
+                replace_file(self._path, json.dumps(noted).encode() + b"\n", lasting=False)
+            else:
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            hint = "NETSHARE_RUNTIME_DIR names its directory; it must be on a writable file system with room left"
+            raise NetfilterError(f"{self._path} can't be written: {error.strerror}", hint=hint) from error
+
+
+def _read(noted: object) -> Iterator[Switch]:
+    for pair in noted if isinstance(noted, list) else ():
+        match pair:
+            case [str(kind), str(interface)] if kind in _KINDS and _INTERFACE.fullmatch(interface):
+                yield _KINDS[kind](interface)
+            case _:
+                continue
 
 
 def _switches(used: Iterable[Link]) -> Iterator[Switch]:

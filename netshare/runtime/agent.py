@@ -2,6 +2,10 @@
 
 The socket takes one line a connection, ``sync``, and answers with one line of JSON once that is done: ``{}``, or the
 error that was met.
+
+Lock and socket are for the agent's user alone. A lock that others could open they could also hold: flock(2) asks for no
+right to write, and whoever held it would pass for the agent, and keep every other from starting. That one runs is told
+to everybody all the same, by the kernel's list of locks (proc_locks(5)).
 """
 
 import fcntl
@@ -14,11 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netshare.errors import NetshareError, NotPermittedError
+from netshare.runtime.directories import make, require_safe
 
 SYNC = b"sync\n"
 _TIMEOUT = 60.0
 _LONGEST_ANSWER = 1 << 16
 _ATTEMPTS, _INSTANT = 10, 0.01
+_LOCKS = Path("/proc/locks")
 _STARTING = 5.0
 """Seconds that an agent which holds its lock may take until it listens."""
 
@@ -42,22 +48,29 @@ def claim(directory: Path) -> Iterator[None]:
 
     """
     try:
-        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # Readable by all, so that `status` can tell everyone whether an agent runs.
-        descriptor = os.open(_lock_path(directory), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        make(directory)
+        descriptor = os.open(_lock_path(directory), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        hint = "run the agent as root, or set NETSHARE_RUNTIME_DIR to a directory of your own"
-        raise NotPermittedError(f"{directory} can't be used: {error.strerror}", hint=hint) from error
+        raise _unusable(directory, error) from error
     try:
         if not _lock(descriptor):
             pid = AgentClient(directory).pid()
             hint = "one is enough; stop that one first, or give this one its own NETSHARE_RUNTIME_DIR"
             raise NetshareError(f"an agent is running already (pid {pid})", hint=hint)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        try:
+            os.fchmod(descriptor, 0o600)  # one that was made before it had this mode
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise _unusable(directory, error) from error
         yield
     finally:
         os.close(descriptor)
+
+
+def _unusable(directory: Path, error: OSError) -> NotPermittedError:
+    hint = "run the agent as root, or set NETSHARE_RUNTIME_DIR to a directory of your own, with room left in it"
+    return NotPermittedError(f"{directory} can't be used: {error.strerror}", hint=hint)
 
 
 def _lock(descriptor: int) -> bool:
@@ -80,9 +93,18 @@ class AgentClient:
         self._directory = directory
 
     def pid(self) -> int | None:
-        """Tell its process id, or that none runs: the lock ends with its holder, a stale file means nothing."""
+        """Tell its process id, or that none runs: the lock ends with its holder, a stale file means nothing.
+
+        Raises:
+            NetshareError: the runtime directory is one that somebody else could meddle with.
+
+        """
+        require_safe(self._directory)
+        path = _lock_path(self._directory)
         try:
-            descriptor = os.open(_lock_path(self._directory), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError:
+            return _holder(path)
         except OSError:
             return None
         try:
@@ -103,14 +125,14 @@ class AgentClient:
         """
         path = socket_path(self._directory)
         try:
-            with self._connected(path) as connection:
+            with self._connected(path) as connection, connection.makefile("rb") as answers:
                 connection.sendall(SYNC)
-                answer = connection.makefile("rb").readline(_LONGEST_ANSWER)
+                answer = answers.readline(_LONGEST_ANSWER)
         except OSError as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
+            reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
             hint = "see its log (journalctl -u netshare), or restart it"
             raise NetshareError(f"the agent does not answer on {path}: {reason}", hint=hint) from error
-        _raise_what_was_met(answer, path)
+        raise_what_was_met(answer, path)
 
     def _connected(self, path: Path) -> socket.socket:
         """Connect; an agent that has just been started holds its lock a moment before it listens."""
@@ -137,16 +159,36 @@ def encode(error: NetshareError | None) -> bytes:
     return json.dumps({"code": error.code, "message": error.message, "hint": error.hint}).encode() + b"\n"
 
 
-def _raise_what_was_met(answer: bytes, path: Path) -> None:
+def raise_what_was_met(answer: bytes, path: Path) -> None:
+    """Raise the error that an answer tells of, if it does."""
     try:
         met = json.loads(answer)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         hint = "see its log (journalctl -u netshare): it may have ended in between"
         raise NetshareError(f"the agent's answer on {path} was cut short", hint=hint) from error
-    if not met:
+    if met == {}:
         return
+    said = met if isinstance(met, dict) else {"message": f"what answers on {path} is no agent"}
     kinds = {kind.code: kind for kind in _subclasses(NetshareError)}
-    raise kinds.get(met.get("code"), NetshareError)(str(met.get("message")), hint=met.get("hint"))
+    mend = said.get("hint")
+    raise kinds.get(str(said.get("code")), NetshareError)(
+        str(said.get("message")), hint=mend if isinstance(mend, str) else None
+    )
+
+
+def _holder(path: Path) -> int | None:
+    """Tell who has a lock whose file may not be opened: 0 where that is a process of another PID namespace."""
+    try:
+        found = path.stat()
+        table = _LOCKS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    where = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    for words in map(str.split, table):
+        # 1: FLOCK  ADVISORY  WRITE 4242 00:1a:1234 0 EOF; one that waits has "->" after its number.
+        if words[1:2] == ["FLOCK"] and words[3:4] == ["WRITE"] and words[5:6] == [where]:
+            return max(0, int(words[4]))
+    return None
 
 
 def _subclasses(kind: type[NetshareError]) -> Iterator[type[NetshareError]]:

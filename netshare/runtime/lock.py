@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from netshare.errors import NetshareError, NotPermittedError
+from netshare.runtime.directories import make
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def exclusive(path: Path) -> Iterator[None]:
 def _open(path: Path) -> int:
     # Never removed again: two holders of a lock file that was replaced would hold two locks.
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except PermissionError as error:
         raise NotPermittedError(

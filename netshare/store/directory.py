@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from netshare.core.model import Service
 from netshare.core.parse import service_name, shown
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError, UsageError
+from netshare.runtime.directories import make, require_safe
 from netshare.runtime.files import replace_file, sync_directory
 from netshare.store.protocol import Definitions
 
@@ -31,6 +32,7 @@ class DefinitionStore:
 
     def load(self) -> Definitions:
         """Read every definition; one that cannot be read never hides the others."""
+        require_safe(self._directory)
         services: list[Service] = []
         unreadable: dict[str, DefinitionError] = {}
         for file_name in self._file_names():
@@ -49,20 +51,23 @@ class DefinitionStore:
 
     def get(self, name: str) -> Service | None:
         """Give the service of that name, if there is one."""
+        require_safe(self._directory)
         return self._definition(name)
 
     def save(self, service: Service) -> None:
         """Write a definition, wholly or not at all."""
         from netshare.store import schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
 
+        require_safe(self._directory)
         self._definition(service.name)
         path = self._path(service.name)
         with _named_errors(path, "written"):
-            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make(self._directory)
             replace_file(path, schema.encode(service), lasting=True)
 
     def delete(self, name: str) -> None:
         """Remove a definition; one that isn't there is not an error."""
+        require_safe(self._directory)
         if self._definition(name) is None:
             return
         path = self._path(name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from netshare.core.draining import Cause, Drain
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError
 from netshare.runtime.boot import boot_id, boot_time
+from netshare.runtime.directories import require_safe
 from netshare.runtime.files import replace_file
 
 _LARGEST = 1 << 22
@@ -86,6 +87,7 @@ class DrainStore:
         }
 
     def _content(self) -> bytes | None:
+        require_safe(self._path.parent)
         try:
             # Neither a symbolic link nor a pipe: root follows no one's pointers here and waits for no one.
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,5 +1,6 @@
 """The agent's socket, from a verb's question to its answer."""
 
+import errno
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from threading import Thread
 import pytest
 
 from netshare import errors
+from netshare.agent import server
 from netshare.agent.inbox import Inbox
 from netshare.agent.server import ControlServer
 from netshare.errors import NetshareError
@@ -119,3 +121,30 @@ def test_closed_it_is_gone(tmp_path: Path) -> None:
     with pytest.raises(NetshareError, match="No such file") as raised:
         AgentClient(tmp_path).sync()
     assert "restart" in (raised.value.hint or "")
+
+
+def test_one_that_may_not_open_another_file_answers_again_later(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """EMFILE: it must not be taken for the end, as the agent would go on and be deaf."""
+    monkeypatch.setattr(server, "_PAUSE", 0.01)
+    real, failures = socket.socket.accept, iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def accept(self: socket.socket) -> tuple[socket.socket, object]:
+        for failure in failures:
+            raise failure
+        return real(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    for _ in range(2):  # the first is taken by the accept that was under way
+        AgentClient(tmp_path).sync()
+    assert "Too many open files" in caplog.text
+    assert asked.causes == ["asked"] * 2
+
+
+def test_a_directory_whose_name_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    directory = tmp_path / ("x" * 100)
+    directory.mkdir()
+    with pytest.raises(NetshareError, match=r"can't listen on .*: AF_UNIX path too long") as raised:
+        ControlServer(directory, Inbox())
+    assert "NETSHARE_RUNTIME_DIR" in (raised.value.hint or "")

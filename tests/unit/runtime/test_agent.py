@@ -126,3 +126,18 @@ def test_errors_keep_their_kind(tmp_path: Path) -> None:
     ):
         AgentClient(tmp_path).sync()
     assert raised.value.hint == "modprobe"
+
+
+@pytest.mark.parametrize("answer", [b"[]\n", b"7\n", b'"ok"\n', b"null\n", b"[" * 60_000])
+def test_what_answers_is_no_agent(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path, answer), pytest.raises(NetshareError, match=r"no agent|cut short"):
+        AgentClient(tmp_path).sync()
+
+
+def test_a_mend_that_is_no_text_is_none(tmp_path: Path) -> None:
+    with (
+        answering(tmp_path, b'{"code": ["x"], "message": {}, "hint": 7}\n'),
+        pytest.raises(NetshareError) as raised,
+    ):
+        AgentClient(tmp_path).sync()
+    assert raised.value.hint is None
