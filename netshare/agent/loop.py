@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netshare.core.labelled import Notice
 
 _log = logging.getLogger(__name__)
+_CAUSES = 5
 
 _LATE = 0.002
 """Seconds by which a deadline is met late, so that it is over whatever the clocks make of it."""
@@ -109,7 +110,7 @@ class Loop:
 
     def _reconcile(self, hints: Sequence[Hint]) -> bool:
         """Do it once; whether it went well."""
-        cause = ", ".join(dict.fromkeys(hint.cause for hint in hints))
+        cause = _named(hints)
         started = time.perf_counter()
         try:
             prepared = reconcile(self._host, thorough=self._is_thorough)
@@ -220,6 +221,13 @@ def _state(prepared: Prepared) -> str:
     known = f"services {len(prepared.services)}, replicas ready {states.count(ReplicaState.READY)} of {len(states)}"
     kept = f", services kept as they were {len(prepared.kept)}" if prepared.kept else ""
     return "; ".join((f"{known}{kept}", *(problem.message for problem in prepared.problems)))
+
+
+def _named(hints: Iterable[Hint]) -> str:
+    """Say what gave rise to a reconcile: of a burst, its beginning."""
+    causes = list(dict.fromkeys(hint.cause for hint in hints))
+    more = f" and {len(causes) - _CAUSES} more" if len(causes) > _CAUSES else ""
+    return ", ".join(causes[:_CAUSES]) + more
 
 
 def _resolve(hints: Sequence[Hint], error: NetshareError | None) -> None:

@@ -14,16 +14,18 @@ from netshare.core.model import IPAddress, Protocol
 Answer = Mapping[str, Any]
 """An object of the API, whose fields may be anything."""
 
+_LONGEST = 1024
+"""Characters of a text that are looked at: what engines name, and say of a state, is far shorter."""
 _MAX_PORT = 65535
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def plain(value: object) -> str:
-    """Text that may be shown: a name that can't move a terminal's cursor or break a log line."""
-    return (
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value) if isinstance(value, str) else ""
-    )
+    """Text that may be shown: a name that can't move a terminal's cursor, break a log line or fill a screen."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:_LONGEST])
 
 
 def mapping(value: object) -> Answer:

@@ -30,6 +30,7 @@ _ANY_VERSION = "1.41"  # what is asked with it is asked without a version
 _LIBPOD_HEADER = "Libpod-API-Version"
 _PEER = struct.Struct("3i")  # struct ucred
 _DEPTH = 8
+_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,9 @@ class Address:
             urllib3.exceptions.HTTPError,
             OSError,
             ValueError,
+            RecursionError,  # JSON in JSON in JSON, a thousand times
+            OverflowError,  # chunks of more bytes than there are addresses
+            MemoryError,  # or than there is memory
         ) as error:
             raise self._explain(error) from error
 
@@ -173,4 +177,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _said(error: BaseException) -> str:
     """Prefer the engine's own words (docker.errors.APIError has them) to those of the libraries."""
-    return str(getattr(error, "explanation", None) or error) or type(error).__name__
+    said = str(getattr(error, "explanation", None) or error) or type(error).__name__
+    return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]}…"

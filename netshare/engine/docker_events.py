@@ -31,6 +31,10 @@ actions read ``health_status: healthy``.
 """
 
 _NUMBER = re.compile(r"[0-9]{1,2}")
+_LATEST = 1 << 63
+"""The engines' own times end in 2262 (time.Time.UnixNano); what is later is no time, and no calendar reads it."""
+_LONGEST = 256
+"""Characters of a field that are looked at: ids have 64, and an action is shown to people."""
 _FIRST_REALTIME, _LAST_REALTIME = 34, 64
 
 
@@ -63,9 +67,9 @@ def read(line: bytes) -> RawEvent | None:
     kind, identity = plain(said.get("Type")), plain(actor.get("ID")) or plain(said.get("id"))
     return RawEvent(
         type=kind,
-        action=plain(said.get("Action")) or plain(said.get("status")),
-        id=identity,
-        container=plain(attributes.get("container")) if kind == "network" else identity,
+        action=(plain(said.get("Action")) or plain(said.get("status")))[:_LONGEST],
+        id=identity[:_LONGEST],
+        container=(plain(attributes.get("container")) if kind == "network" else identity)[:_LONGEST],
         signal=signal_number(attributes.get("signal")),
         time_ns=_time_ns(said),
     )
@@ -104,6 +108,6 @@ def signal_number(value: object) -> int:
 
 def _time_ns(said: Answer) -> int:
     nanoseconds, seconds = said.get("timeNano"), said.get("time")
-    if type(nanoseconds) is int and nanoseconds > 0:
+    if type(nanoseconds) is int and 0 < nanoseconds < _LATEST:
         return nanoseconds
-    return seconds * 1_000_000_000 if type(seconds) is int and seconds > 0 else 0
+    return seconds * 1_000_000_000 if type(seconds) is int and 0 < seconds < _LATEST // 1_000_000_000 else 0

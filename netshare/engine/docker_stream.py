@@ -13,6 +13,8 @@ from netshare.engine.docker_connection import Address
 if TYPE_CHECKING:
     import docker
 
+LONGEST_LINE = 1 << 20
+"""Bytes of one event, with all labels of its container; an engine that says more in a line is none."""
 QUIET_SECONDS = 20
 """How long a stream may be silent before the peer is asked whether it still lives."""
 
@@ -47,10 +49,12 @@ class EventStream:
         rest = b""
         with self._address.translated():
             try:
-                # One event is written a chunk; with no amount given, a chunk is handed on as soon as it is there.
-                for chunk in self._response.raw.stream(amt=None, decode_content=True):
+                # One event is written a chunk, and a chunk is handed on as soon as it is there; a larger one in parts.
+                for chunk in self._response.raw.stream(amt=LONGEST_LINE, decode_content=True):
                     *whole, rest = (rest + chunk).split(b"\n")
                     yield from whole
+                    if len(rest) > LONGEST_LINE:
+                        raise self._address.unreachable(f"a line of its event stream is over {LONGEST_LINE} bytes")
             except urllib3.exceptions.ReadTimeoutError:
                 return
         raise self._address.unreachable("its event stream ended")

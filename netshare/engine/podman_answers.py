@@ -12,6 +12,7 @@ No one answer tells enough (seen with 4.3, read in the sources of 5.8 and 6.0), 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -33,6 +34,8 @@ ENGINE = "podman"
 ROOTLESS = "Podman runs rootless: its networks are in a namespace of their own, which the host's kernel cannot reach"
 
 _STOPPING = "stopping"
+_MOST_PORTS = 3 << 16
+"""As many as there are, of three protocols; what lists more says some twice, or is no Podman."""
 _STATES: Mapping[str, ContainerStatus] = MappingProxyType(
     {
         "configured": ContainerStatus.CREATED,
@@ -132,7 +135,9 @@ def _container(
     item: Answer, facts: Facts, attachments: tuple[Attachment, ...], infra: set[str], *, rootless: bool
 ) -> Container:
     identity, state = plain(item.get("Id")), plain(item.get("State"))
-    published = tuple(sorted(_published(item), key=lambda each: (each.port, each.protocol, str(each.address))))
+    published = tuple(
+        sorted(islice(_published(item), _MOST_PORTS), key=lambda each: (each.port, each.protocol, str(each.address)))
+    )
     strange = None if state in _STATES else f"Podman says it is {state or 'in no state'}, which netshare does not know"
     is_member = facts.mode.removeprefix("container:") in infra
     return Container(
@@ -197,7 +202,7 @@ def _published(item: Answer) -> Iterator[PublishedPort]:
     """Read the ports that Podman forwards: each may be a range, and of several protocols (``tcp,udp``)."""
     for entry in items(item.get("Ports")):
         first, count = port(entry.get("host_port")), port(entry.get("range")) or 1
-        for transport in map(protocol, plain(entry.get("protocol")).split(",")):
+        for transport in set(map(protocol, plain(entry.get("protocol")).split(","))):
             for number in range(first, first + count) if first is not None else ():
                 if transport is not None and port(number) is not None:
                     yield PublishedPort(number, transport, host_address(entry.get("host_ip")))

@@ -34,6 +34,7 @@ _NFGEN = struct.Struct("=BBH")
 _PREAMBLE = _HEADER.size + _NFGEN.size
 _RECEIVE = 1 << 18
 _INTERRUPTED_DUMPS = 10
+_SILENCE = 30
 SUBSYSTEM_CONNTRACK, SUBSYSTEM_NFTABLES = 1, 10
 
 _AT_ONCE = 128
@@ -77,6 +78,8 @@ class Netlink:
             hint = "netshare needs a kernel with CONFIG_NETFILTER_NETLINK; try: modprobe nfnetlink"
             raise NetfilterError(f"this kernel has no nfnetlink: {error.strerror}", hint=hint) from error
         self._socket.bind((0, 0))
+        # The kernel answers within the call; an answer that was lost whole must not be waited for without end.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _SILENCE, 0))
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
             with contextlib.suppress(OSError):  # older kernels lack some; all are niceties
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
@@ -115,17 +118,16 @@ class Netlink:
         A dump that the kernel reports as interrupted by a change (NLM_F_DUMP_INTR) is asked for again. An object
         that does not exist (ENOENT) has nothing to dump.
         """
-        for _ in range(_INTERRUPTED_DUMPS):
-            try:
-                answers = self._exchange(kind, F_REQUEST | F_DUMP, family, attributes, about)
-                return [chosen for answer in answers if (chosen := choose(answer)) is not None]
-            except _InterruptedError:
-                continue
-        raise NetfilterError(f"could not read {about}: it changed {_INTERRUPTED_DUMPS} times while being read")
+
+        def ask() -> list[T]:
+            answers = self._exchange(kind, F_REQUEST | F_DUMP, family, attributes, about)
+            return [chosen for answer in answers if (chosen := choose(answer)) is not None]
+
+        return _insist(ask, about)
 
     def get(self, kind: int, family: int, attributes: bytes = b"", *, about: str) -> memoryview | None:
         """Ask for one object; ``None`` where it does not exist."""
-        answers = list(self._exchange(kind, F_REQUEST | F_ACK, family, attributes, about))
+        answers = _insist(lambda: list(self._exchange(kind, F_REQUEST | F_ACK, family, attributes, about)), about)
         return answers[0] if answers else None
 
     def _exchange(self, kind: int, flags: int, family: int, attributes: bytes, about: str) -> Iterator[memoryview]:
@@ -138,17 +140,20 @@ class Netlink:
             self._sequence,
             0,
         )
-        self._socket.send(header + body)
+        try:
+            self._socket.send(header + body)
+        except OSError as error:
+            raise NetfilterError(f"could not ask for {about}: {error.strerror}") from error
         interrupted = False
         while True:
-            for answer_kind, answer_flags, sequence, payload in _messages(self._receive(about)):
+            for answer_kind, answer_flags, sequence, payload in messages(self._receive(about)):
                 if sequence != self._sequence:
                     continue
                 interrupted = interrupted or bool(answer_flags & _F_DUMP_INTR)
                 if answer_kind in (_NLMSG_ERROR, _NLMSG_DONE):
                     code = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0  # noqa: PLR2004
                     if code not in (0, errno.ENOENT):
-                        raise refusal(code, f"could not read {about}", _explanation(payload, answer_flags))
+                        raise refusal(code, f"could not read {about}", explanation(payload, answer_flags))
                     if interrupted:
                         raise _InterruptedError
                     return
@@ -160,7 +165,7 @@ class Netlink:
         except OSError as error:
             if error.errno == errno.ENOBUFS:
                 raise _InterruptedError from error  # the answer was cut short: ask again
-            raise NetfilterError(f"could not read {about}: {error.strerror}") from error
+            raise NetfilterError(f"could not read {about}: {_why(error)}") from error
 
     def commit(self, messages: Iterable[Message]) -> None:
         """Send a batch that the kernel applies as a whole or not at all.
@@ -249,13 +254,15 @@ class Netlink:
         last = first + len(batch) - 1
         refused: NetfilterError | NotPermittedError | None = None
         while True:
-            for kind, flags, sequence, payload in _messages(self._receive_answer()):
+            for kind, flags, sequence, payload in messages(self._receive_answer()):
                 if kind != _NLMSG_ERROR or len(payload) < 4:  # noqa: PLR2004
+                    continue
+                if sequence < first:  # of an earlier batch, whose answers were lost
                     continue
                 code = -struct.unpack_from("=i", payload)[0]
                 if code and code not in ignored and refused is None:
-                    about = batch[sequence - first].about if first <= sequence <= last else "the batch"
-                    refused = refusal(code, f"the kernel refused {about}", _explanation(payload, flags))
+                    about = batch[sequence - first].about if sequence <= last else "the batch"
+                    refused = refusal(code, f"the kernel refused {about}", explanation(payload, flags))
                 if sequence == last or (refused is not None and not self._is_pending()):
                     if refused is not None:
                         self._drain()
@@ -266,7 +273,7 @@ class Netlink:
         try:
             return self._socket.recv(_RECEIVE)
         except OSError as error:
-            raise NetfilterError(f"the kernel's answer to a batch was lost: {error.strerror}") from error
+            raise NetfilterError(f"the kernel's answer to a batch was lost: {_why(error)}") from error
 
     def _is_pending(self) -> bool:
         with contextlib.suppress(BlockingIOError):
@@ -279,7 +286,21 @@ class Netlink:
                 pass
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
+def _insist(ask: Callable[[], T], about: str) -> T:
+    """Ask again while what is asked for changes under way, or its answer is lost for want of room."""
+    for _ in range(_INTERRUPTED_DUMPS):
+        try:
+            return ask()
+        except _InterruptedError:
+            continue
+    raise NetfilterError(f"could not read {about}: it changed {_INTERRUPTED_DUMPS} times while being read")
+
+
+def _why(error: OSError) -> str:
+    return f"no answer within {_SILENCE} s" if isinstance(error, BlockingIOError) else str(error.strerror)
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
     """Take the messages of one datagram apart: type, flags, sequence number, payload."""
     view = memoryview(data)
     offset = 0
@@ -291,7 +312,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, memoryview]]:
         offset += length + (-length % 4)
 
 
-def _explanation(payload: memoryview, flags: int) -> str:
+def explanation(payload: memoryview, flags: int) -> str:
     """Read the kernel's own words about an error (NLMSGERR_ATTR_MSG), where it has some."""
     if not flags & _F_ACK_TLVS:
         return ""

@@ -113,7 +113,15 @@ def listening(listener: Listener) -> list[ListeningSocket]:
     return found
 
 
-def _ask(question: bytes, protocol: Protocol) -> Iterator[bytes]:
+def _ask(question: bytes, protocol: Protocol) -> list[bytes]:
+    try:
+        return list(_answers(question, protocol))
+    except OSError as error:
+        what = f"could not ask the kernel who listens on {protocol} ports: {error.strerror}"
+        raise NetfilterError(what, hint="try again, or add --force if you know that nobody does") from error
+
+
+def _answers(question: bytes, protocol: Protocol) -> Iterator[bytes]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as asking:
         asking.bind((0, 0))
         asking.send(_HEADER.pack(_HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + question)

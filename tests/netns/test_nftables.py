@@ -289,6 +289,23 @@ def flush_ruleset(host: Namespace) -> None:
     nft(host, "flush", "ruleset")
 
 
+def add_catch_all(host: Namespace) -> None:
+    """Drop whatever goes to this host by an element that stands for every key, and has none."""
+    nft(host, "add", "element", "inet", "netshare", "services-ip", "{ * : drop }")
+
+
+def make_sets_of_other_kinds(host: Namespace) -> None:
+    """Have a table of the same name, whose sets are called like netshare's and hold other things."""
+    nft(host, "flush", "ruleset")
+    names = ("services-ip", "services-ip-bound", "tcp-ip-endpoints", "connections-ip", "hairpin-ip")
+    load(
+        host,
+        "table inet netshare {\n"
+        + "".join(f"set {name} {{ type inet_service; elements = {{ 22, 80 }}; }}\n" for name in names)
+        + "}\n",
+    )
+
+
 def recreate_empty(host: Namespace) -> None:
     load(host, "delete table inet netshare\ntable inet netshare { }\n")
 
@@ -313,6 +330,8 @@ DAMAGE: list[Callable[[Namespace], None]] = [
     flush_table,
     flush_ruleset,
     recreate_empty,
+    add_catch_all,
+    make_sets_of_other_kinds,
 ]
 
 

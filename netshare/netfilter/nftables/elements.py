@@ -61,13 +61,16 @@ def interval_element(first: bytes, last: bytes) -> bytes:
 
 
 def walked(message: memoryview) -> Iterator[dict[int, memoryview]]:
-    """Take the elements of one message of a dump apart, whatever their shape."""
+    """Take the elements of one message of a dump apart, whatever their shape.
+
+    The element that stands for every key that is in no other (nft's ``*``) has none itself.
+    """
     for _, element in walk(table_of(message).get(LIST, b"")):
         yield table_of(element)
 
 
-def pairs(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, bytes]]:
-    """Take keys and data out of one message of a dump of a map."""
+def pairs(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, bytes] | None]:
+    """Take keys and data out of one message of a dump of a map; ``None`` for an element of another hand's kind."""
     key, data = spec.key_length, spec.data_length
     shape = struct.Struct(f"=6H{key}s4H{data}s")
     expected = (shape.size, _ELEMENT, 8 + key, KEY, 4 + key, _VALUE, 8 + data, DATA, 4 + data, _VALUE)
@@ -75,11 +78,13 @@ def pairs(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, bytes]]:
     if all((*each[:6], *each[7:11]) == expected for each in found):
         yield from ((each[6], each[11]) for each in found)
     else:
-        yield from ((bytes(value(each[KEY])), bytes(value(each[DATA]))) for each in walked(message))
+        for each in walked(message):
+            pair = value(each.get(KEY)), value(each.get(DATA))
+            yield pair if tuple(map(len, pair)) == (key, data) else None
 
 
-def counts(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, int]]:
-    """Take keys and packet counts out of one message of a dump of a set with counters."""
+def counts(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, int] | None]:
+    """Take keys and packet counts out of one message of a dump of a set with counters; ``None`` as for `pairs`."""
     key = spec.key_length
     shape = struct.Struct(f"=6H{key}s2H32s8s")
     expected = (shape.size, _ELEMENT, 8 + key, KEY, 4 + key, _VALUE, len(_COUNTER), EXPRESSION)
@@ -87,7 +92,9 @@ def counts(message: memoryview, spec: SetSpec) -> Iterator[tuple[bytes, int]]:
     if all((*each[:6], *each[7:9]) == expected for each in found):
         yield from ((each[6], int.from_bytes(each[10], "big")) for each in found)
     else:
-        yield from ((bytes(value(each[KEY])), _packets(each.get(EXPRESSION))) for each in walked(message))
+        for each in walked(message):
+            found_key = value(each.get(KEY))
+            yield (found_key, _packets(each.get(EXPRESSION))) if len(found_key) == key else None
 
 
 def _in_shape(message: memoryview, shape: struct.Struct) -> list[tuple[Any, ...]]:
@@ -98,9 +105,9 @@ def _in_shape(message: memoryview, shape: struct.Struct) -> list[tuple[Any, ...]
     return found if whole == len(elements) else [(0,) * 12]
 
 
-def value(data: memoryview) -> memoryview:
-    """Unwrap NFTA_DATA_VALUE."""
-    return table_of(data)[1]
+def value(data: memoryview | None) -> bytes:
+    """Unwrap NFTA_DATA_VALUE; empty where there is none."""
+    return bytes(table_of(data or b"").get(_VALUE, b""))
 
 
 def _packets(expression: memoryview | None) -> int:

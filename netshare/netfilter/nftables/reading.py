@@ -18,7 +18,9 @@ from netshare.netfilter.nftables.maps import (
     HAIRPIN_SETS,
     SERVICE_MAPS,
     SLOT_LENGTH,
+    TYPE_VERDICT,
     EndpointMap,
+    SetSpec,
 )
 from netshare.netfilter.nftables.transaction import (
     ACCEPT,
@@ -28,6 +30,8 @@ from netshare.netfilter.nftables.transaction import (
     GET_SET,
     GET_TABLE,
     NFPROTO_INET,
+    SET_INTERVAL,
+    SET_MAP,
     chains_in,
 )
 from netshare.netfilter.nftables.wire import number, string, table_of, text
@@ -35,6 +39,10 @@ from netshare.netfilter.nftables.wire import number, string, table_of, text
 _ATTEMPTS = 4
 _Base = tuple[str, int, int, int]
 """The type, hook, priority and policy of a chain that the kernel calls itself."""
+
+
+_Shape = tuple[int, int, bool, int]
+"""Of a set or map: whether it is a map or of intervals, its key's length, and its data: verdicts, or how long."""
 
 
 class _Chain(NamedTuple):
@@ -85,7 +93,7 @@ def observe(netlink: Netlink, mark: int) -> Observation:
 
 def connections(netlink: Netlink) -> dict[Target, int]:
     """Read the counts of new connections, and nothing else."""
-    return _connections(netlink, _sets(netlink))
+    return _connections(netlink, _sets(netlink), [])
 
 
 def _read_until_fitting(netlink: Netlink, sets: frozenset[str]) -> _Content:
@@ -103,20 +111,39 @@ def _read_until_fitting(netlink: Netlink, sets: frozenset[str]) -> _Content:
 
 
 def _read(netlink: Netlink, sets: frozenset[str]) -> _Content:
-    listeners = _listeners(netlink, sets)
-    slots = _slots(netlink, sets)
-    counted = _connections(netlink, sets)
+    strange: list[str] = []
+    listeners = _listeners(netlink, sets, strange)
+    slots = _slots(netlink, sets, strange)
+    counted = _connections(netlink, sets, strange)
     dispatches, fitting = _dispatches(listeners, slots)
     named = {Target(match.protocol, endpoint) for match, own in dispatches.items() for endpoint in set(own.slots)}
-    ruleset = Ruleset(dispatches, frozenset(counted), _hairpins(netlink, sets))
-    return _Content(ruleset, counted, fitting and named <= counted.keys())
+    ruleset = Ruleset(dispatches, frozenset(counted), _hairpins(netlink, sets, strange))
+    return _Content(ruleset, counted, fitting and named <= counted.keys() and not strange)
 
 
 def _sets(netlink: Netlink) -> frozenset[str]:
-    """Name the sets and maps in netshare's table; older kernels dump every table's."""
+    """Name the sets and maps in netshare's table; older kernels dump every table's.
+
+    One with the name of netshare's and another shape is somebody else's, and what is in it can't be read as ours.
+    """
     dump = netlink.dump(GET_SET, NFPROTO_INET, text(1, TABLE), about=f"maps of inet {TABLE}")
     described = map(table_of, dump)
-    return frozenset(string(each.get(2)) for each in described if string(each.get(1)) == TABLE)
+    return frozenset(
+        string(each.get(2))
+        for each in described
+        if string(each.get(1)) == TABLE and _shape(each) == _SHAPES.get(string(each.get(2)), _shape(each))
+    )
+
+
+def _shape(described: Mapping[int, memoryview]) -> _Shape:
+    kind = number(described.get(3)) & (SET_MAP | SET_INTERVAL)
+    is_verdict = number(described.get(6)) == TYPE_VERDICT
+    return kind, number(described.get(5)), is_verdict, 0 if is_verdict else number(described.get(7))
+
+
+def _shape_of(spec: SetSpec) -> _Shape:
+    kind = (0 if spec.data_type is None else SET_MAP) | (SET_INTERVAL if spec.interval_fields else 0)
+    return kind, spec.key_length, spec.data_type == TYPE_VERDICT, spec.data_length
 
 
 def _chains(netlink: Netlink) -> dict[str, _Chain]:
@@ -160,20 +187,23 @@ def _elements(netlink: Netlink, name: str, sets: frozenset[str]) -> list[memoryv
     return netlink.dump(GET_ELEMENT, NFPROTO_INET, attributes, about=f"elements of {name}")
 
 
-def _listeners(netlink: Netlink, sets: frozenset[str]) -> dict[Match, _Listener]:
+def _listeners(netlink: Netlink, sets: frozenset[str], strange: list[str]) -> dict[Match, _Listener]:
     found: dict[Match, _Listener] = {}
     for services in SERVICE_MAPS:
         for message in _elements(netlink, services.name, sets):
             for element in walked(message):
-                match = services.match(bytes(value(element[KEY])))
-                if match is not None:
-                    verdict = table_of(table_of(element[DATA])[DATA_VERDICT])
+                key = value(element.get(KEY))
+                match = services.match(key) if len(key) == services.spec.key_length else None
+                if match is None:
+                    strange.append(services.name)
+                else:
+                    verdict = table_of(table_of(element.get(DATA, b"")).get(DATA_VERDICT, b""))
                     service = userdata.read_comment(element.get(USERDATA))
                     found[match] = _Listener(service, string(verdict.get(VERDICT_CHAIN)))
     return found
 
 
-def _slots(netlink: Netlink, sets: frozenset[str]) -> dict[Match, dict[int, Endpoint]]:
+def _slots(netlink: Netlink, sets: frozenset[str], strange: list[str]) -> dict[Match, dict[int, Endpoint]]:
     """Read who has which slot.
 
     A listener by source hash has 16,381 of them: its key and each endpoint are unpacked once.
@@ -183,7 +213,11 @@ def _slots(netlink: Netlink, sets: frozenset[str]) -> dict[Match, dict[int, Endp
         listeners: dict[bytes, dict[int, Endpoint]] = {}
         endpoints: dict[bytes, Endpoint] = {}
         for message in _elements(netlink, place.name, sets):
-            for key, data in pairs(message, place.spec):
+            for pair in pairs(message, place.spec):
+                if pair is None:
+                    strange.append(place.name)
+                    continue
+                key, data = pair
                 prefix = key[:-SLOT_LENGTH]
                 if prefix not in listeners:
                     listeners[prefix] = found.setdefault(place.entry(key)[0], {})
@@ -199,25 +233,35 @@ def _endpoint_maps() -> Iterator[EndpointMap]:
             yield EndpointMap(protocol, services.family, services.bound)
 
 
-def _connections(netlink: Netlink, sets: frozenset[str]) -> dict[Target, int]:
+_SHAPES = {place.name: _shape_of(place.spec) for place in (*FIXED_SETS, *_endpoint_maps())}
+
+
+def _connections(netlink: Netlink, sets: frozenset[str], strange: list[str]) -> dict[Target, int]:
     found: dict[Target, int] = {}
     for counted in CONNECTION_SETS:
         for message in _elements(netlink, counted.name, sets):
-            for key, packets in counts(message, counted.spec):
-                target = counted.target(key)
-                if target is not None:
-                    found[target] = packets
+            for count in counts(message, counted.spec):
+                target = None if count is None else counted.target(count[0])
+                if target is None or count is None:
+                    strange.append(counted.name)
+                else:
+                    found[target] = count[1]
     return found
 
 
-def _hairpins(netlink: Netlink, sets: frozenset[str]) -> frozenset[IPNetwork]:
+def _hairpins(netlink: Netlink, sets: frozenset[str], strange: list[str]) -> frozenset[IPNetwork]:
     found = set()
     for place in HAIRPIN_SETS:
         for message in _elements(netlink, place.name, sets):
             for element in walked(message):
-                first, last = bytes(value(element[KEY])), bytes(value(element.get(KEY_END, element[KEY])))
-                found.add(place.network(first, last))
-    return frozenset(network for network in found if network is not None)
+                first, last = value(element.get(KEY)), value(element.get(KEY_END, element.get(KEY)))
+                is_whole = len(first) == len(last) == place.spec.key_length
+                network = place.network(first, last) if is_whole else None
+                if network is None:
+                    strange.append(place.name)
+                else:
+                    found.add(network)
+    return frozenset(found)
 
 
 def _dispatches(
@@ -231,7 +275,8 @@ def _dispatches(
         own = slots.pop(match, {})
         chain = StrategyChain.parse(name)
         expected = 0 if chain is None else chain.size
-        numbered = [own[slot] for slot in range(expected) if slot in own]
+        # Counted before: a chain of another hand may be named after any number of slots.
+        numbered = [own[slot] for slot in sorted(own) if slot < expected]
         known = name == REFUSE or (chain is not None and chain == chain.of(match, chain.strategy, chain.size))
         fitting = fitting and known and len(own) == len(numbered) == expected
         dispatches[match] = Dispatch(service, None if chain is None else chain.strategy, tuple(numbered))

@@ -42,8 +42,7 @@ NEW_SET, GET_SET, DELETE_SET = 9, 10, 11
 NEW_ELEMENT, GET_ELEMENT, DELETE_ELEMENT = 12, 13, 14
 GET_GENERATION = 16
 
-_SET_MAP = 0x8  # NFT_SET_MAP
-_SET_INTERVAL_CONCAT = 0x4 | 0x80  # NFT_SET_INTERVAL, NFT_SET_CONCAT
+SET_INTERVAL, SET_MAP, _SET_CONCAT = 0x4, 0x8, 0x80  # NFT_SET_*
 ACCEPT = 1  # NF_ACCEPT, a chain's policy
 
 
@@ -276,7 +275,7 @@ def _new_rules(chain: Chain) -> Iterator[Message]:
 
 def _new_set(spec: SetSpec, number: int) -> Message:
     """Declare a set or map; ``number`` tells the sets of one batch apart."""
-    flags = (0 if spec.data_type is None else _SET_MAP) | (_SET_INTERVAL_CONCAT if spec.interval_fields else 0)
+    flags = (0 if spec.data_type is None else SET_MAP) | (SET_INTERVAL | _SET_CONCAT if spec.interval_fields else 0)
     attributes = [
         text(1, TABLE),
         text(2, spec.name),

@@ -115,7 +115,7 @@ def rules(netlink: Netlink, scope: Scope, table: str, chain: str) -> tuple[Rule,
             string(rule.get(2)),
             number(rule.get(3)),
             userdata.read_comment(rule.get(_COMMENT)),
-            tuple(_expressions(rule.get(_EXPRESSIONS))),
+            tuple(expressions(rule.get(_EXPRESSIONS))),
         )
         for rule in _rules(netlink, scope, table, chain)
     )
@@ -129,7 +129,8 @@ def _rules(netlink: Netlink, scope: Scope, table: str, chain: str) -> Iterator[d
             yield rule
 
 
-def _expressions(packed: memoryview | None) -> Iterator[Expression]:
+def expressions(packed: memoryview | None) -> Iterator[Expression]:
+    """Take the expressions of a rule apart."""
     for _, element in walk(packed or b""):
         expression = table_of(element)
         yield Expression(string(expression.get(1)), table_of(expression.get(2, b"")))

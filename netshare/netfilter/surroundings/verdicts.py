@@ -22,6 +22,8 @@ _DST_NAT = 1 << 5 | 1 << 8  # IPS_DST_NAT, IPS_DST_NAT_DONE
 _ACCEPT, _DROP, _JUMP, _GOTO, _RETURN = 1, 0, -3, -4, -5
 _EQ, _NEQ = 0, 1
 _DEPTH = 16  # NFT_JUMP_STACK_SIZE
+_CHAINS = 10_000
+"""Chains that are walked through, each time it is come to: ten jumps in each, sixteen deep, would take for ever."""
 _WITHOUT_EFFECT = frozenset({"counter", "log", "last", "notrack", "dup"})
 _STRUCT = struct.Struct("=I")
 
@@ -52,8 +54,13 @@ class _Walk:
     family: Family
     mark: int
     may_be_accepted: bool = False
+    left: int = _CHAINS
 
     def chain(self, name: str, *, certain: bool = True, depth: int = 0) -> _Step | Refusal:
+        if self.left <= 0:  # what lies behind may as well accept
+            self.may_be_accepted = True
+            return _Step.GO_ON
+        self.left -= 1
         for rule in self.rules(name):
             applies, verdict = _Machine(self.family, self.mark).run(rule.expressions)
             if applies is False or verdict is None:

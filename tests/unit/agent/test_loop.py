@@ -226,3 +226,13 @@ def test_every_turn_is_told_to_whoever_started_the_agent(replica: Container) -> 
     Loop(fake.host, ScriptedInbox([], [Hint("more")]), PACE, supervisor=supervisor).run()
     well = ("services 1, replicas ready 1 of 1", True)
     assert supervisor.heard == [("failed: the kernel refused", False), well, well]
+
+
+def test_a_burst_of_causes_is_one_line_of_bounded_length(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "netshare")
+    run(web(container("web-1", "172.17.0.2", exposed=(80,))), [])
+    fake = web(container("web-1", "172.17.0.2", exposed=(80,)))
+    Loop(fake.host, ScriptedInbox(), PACE)._reconcile([Hint(f"docker start {number}") for number in range(10_000)])  # noqa: SLF001
+    [line] = [message for message in caplog.messages if "docker start" in message]
+    assert "docker start 4 and 9995 more" in line
+    assert len(line) < 400

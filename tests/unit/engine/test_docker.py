@@ -13,7 +13,7 @@ from netshare.engine.docker import DockerEngine
 from netshare.engine.protocol import Engine, EngineEvent, EventKind
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from tests.unit.engine.docker_samples import AT, WEB_1, docker_20, event
-from tests.unit.engine.fake_dockerd import FakeDockerd
+from tests.unit.engine.fake_dockerd import FakeDockerd, _Handler
 
 
 @pytest.fixture
@@ -236,3 +236,43 @@ def test_close_ends_the_stream(engine: DockerEngine) -> None:
     threading.Timer(0.1, engine.close).start()
     assert isinstance(failure(stream), EngineUnreachableError)
     assert isinstance(failure(engine.events()), EngineUnreachableError)
+
+
+def test_a_line_without_an_end_is_no_event(
+    dockerd: FakeDockerd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_stream, "LONGEST_LINE", 1000)
+    stream = engine.events()
+    next(stream)
+    for _ in range(3):
+        dockerd.events.put("x" * 500)
+    assert "a line of its event stream is over 1000 bytes" in failure(stream).message
+
+
+def test_an_answer_of_lists_in_lists_is_no_crash(dockerd: FakeDockerd, engine: DockerEngine) -> None:
+    dockerd.answers["/containers/json"] = (200, "[" * 100_000)
+    with pytest.raises(EngineUnreachableError):
+        engine.containers()
+
+
+def test_what_an_engine_complains_of_at_length_is_cut(dockerd: FakeDockerd, engine: DockerEngine) -> None:
+    dockerd.answers["/containers/json"] = (500, {"message": "so " * 100_000})
+    with pytest.raises(EngineUnreachableError) as refused:
+        engine.containers()
+    assert len(refused.value.message) < 1000
+
+
+def test_a_chunk_of_more_bytes_than_there_are_addresses_is_no_crash(
+    dockerd: FakeDockerd, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(self: _Handler) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"ffffffffffffffffffff\r\n{}\n")
+        self.close_connection = True
+
+    monkeypatch.setattr(_Handler, "_stream", write)
+    stream = engine.events()
+    next(stream)
+    assert dockerd.url in failure(stream).message

@@ -117,3 +117,19 @@ def test_no_line_can_make_reading_fail(line: bytes) -> None:
 def test_lines_that_are_no_events(line: bytes) -> None:
     raw = read(line)
     assert raw is None or hint(raw, 15) is None
+
+
+@pytest.mark.parametrize("time", [1 << 63, 10**30, 10**4000])
+@pytest.mark.parametrize("key", ["time", "timeNano"])
+def test_a_time_that_no_calendar_has_is_none(key: str, time: int) -> None:
+    """What is resumed from it would otherwise be no date, or one that never comes."""
+    raw = read(json.dumps({"Type": "container", "Action": "die", key: time}).encode())
+    assert raw is not None
+    assert raw.time_ns == 0
+
+
+def test_fields_without_an_end_are_cut() -> None:
+    long = "x" * 1_000_000
+    raw = read(json.dumps(event("container", f"health_status: {long}", {"container": long}, long)).encode())
+    assert raw is not None
+    assert max(map(len, (raw.action, raw.id, raw.container))) == 256

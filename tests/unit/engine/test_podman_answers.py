@@ -254,3 +254,9 @@ def test_nothing_at_all_can_make_parsing_fail(value: object) -> None:
     assert facts(value).exposed == frozenset()
     assert not is_rootless(value)
     assert facts({"NetworkSettings": value, "HostConfig": value, "Config": value}).mode == ""
+
+
+def test_ports_without_an_end_take_no_time() -> None:
+    entry = {"host_port": 1, "range": 65535, "protocol": ",".join(["tcp", "udp"] * 200)}
+    [found] = containers([listed(Ports=[entry] * 20)], [], {}, {WEB_1: facts({})})
+    assert len(found.published) == 3 << 16
