@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from netshare.operations.watching import Watch
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
+    from netshare.runtime.listening import Told
     from netshare.store.directory import DefinitionStore
     from netshare.store.drains import DrainStore
     from netshare.systemd.manager import Systemd
@@ -114,8 +115,17 @@ def watch(name: str | None) -> "Watch":
     import time
 
     from netshare.operations.watching import Watch
+    from netshare.runtime.listening import AgentNews
 
-    return Watch(host(), agent_control(), connections(), time, name=name)
+    agent = agent_control()
+    return Watch(host(), agent, connections(), time, name=name, news=AgentNews(agent))
+
+
+def events(last: int, *, follow: bool) -> "Generator[Told, None, None]":
+    """Hear of what the agent of this host does."""
+    from netshare.runtime.listening import events
+
+    return events(agent_control(), last, follow=follow)
 
 
 def examination() -> "KernelExamination":

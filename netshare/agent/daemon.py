@@ -19,7 +19,9 @@ from netshare.agent.monitor import Commits, KernelMonitor
 from netshare.agent.probing import Prober
 from netshare.agent.server import ControlServer
 from netshare.agent.suspicion import Suspicion, Unanswered
+from netshare.agent.telling import Telling
 from netshare.agent.watch import WatchedEngine
+from netshare.core.event import Stage, event
 from netshare.engine.protocol import Engine
 from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
@@ -50,17 +52,18 @@ def run(
     """
     _log_to(sys.stderr)
     supervisor = Supervisor()
+    telling = Telling()
     inbox = Inbox()
     watched = {name: WatchedEngine(engine, inbox.put) for name, engine in engines.items()}
     monitor = KernelMonitor(commits, inbox.put)
-    with claim(directory), _signals(inbox), closing(reservation):
+    with claim(directory), _signals(inbox), _told_to(telling), closing(reservation):
         _allow_descriptors()
-        server = ControlServer(directory, inbox)
+        server = ControlServer(directory, inbox, telling)
         prober = Prober(probe, inbox.put, HealthBoard(health_path(directory)))
         suspicion = Suspicion(unanswered, prober)
+        _log.info(event(Stage.START, driver=host.driver.name, engines=",".join(watched)))
         own = [server.serve, monitor.follow, prober.follow, suspicion.follow]
         threads = _start(inbox, [*own, *(engine.follow for engine in watched.values())])
-        _log.info("start driver=%s engines=%s", host.driver.name, ",".join(watched))
         try:
             Loop(
                 replace(host, engines=watched, health=prober),
@@ -80,13 +83,28 @@ def run(
                 engine.close()
             for thread in threads:
                 thread.join()
-    _log.info("stop kernel=unchanged")
+        _log.info(event(Stage.STOP, kernel="unchanged"))
+
+
+@contextmanager
+def _told_to(telling: Telling) -> Iterator[None]:
+    """Have all that netshare logs told until the block ends, of whatever consequence; then all who listen are gone."""
+    logger = logging.getLogger("netshare")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(telling)
+    try:
+        yield
+    finally:
+        logger.removeHandler(telling)
+        logger.setLevel(logging.NOTSET)
+        telling.close()
 
 
 def _log_to(stream: TextIO) -> None:
     """Log there, also what every thread is about when this process is told to abort, as systemd's watchdog does."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter(stream))
+    handler.setLevel(logging.INFO)
     logging.basicConfig(handlers=[handler], level=logging.INFO)
     faulthandler.enable(stream)
 

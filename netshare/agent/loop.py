@@ -1,30 +1,24 @@
-"""The loop: a hint comes, everything is reconciled, and the outcome is logged, one line for one event.
+"""The loop: a hint comes, everything is reconciled, and the outcome is told of (`netshare.agent.report`).
 
 It reconciles at once when idle, not more often than every ``least`` seconds under a burst, again after ``retry``
 seconds when something failed, when the deadline of a drain is over, and in any case every ``most`` seconds.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from netshare.agent.inbox import Hint, Inbox
-from netshare.core.draining import Drain, Key, by_key, next_deadline
-from netshare.core.judging import is_failing_open
+from netshare.agent.report import Reporter
+from netshare.core.draining import next_deadline
 from netshare.core.model import ReplicaState
-from netshare.core.obstacle import Obstacle
 from netshare.core.plan import ServiceReplicas
 from netshare.core.ruleset import Match
 from netshare.errors import NetshareError
 from netshare.reconcile import Host, Prepared, reconcile
 
-if TYPE_CHECKING:
-    from netshare.core.labelled import Notice
-
-_log = logging.getLogger(__name__)
 _CAUSES = 5
 
 _LATE = 0.002
@@ -81,16 +75,11 @@ class Loop:
         self._host = host
         self._inbox = inbox
         self._pace = pace or Pace()
-        self._clock = clock
         self._reservation = reservation
         self._probing = probing
         self._supervisor = supervisor
-        self._problems: tuple[str, ...] = ()
-        self._notices: frozenset[Notice] = frozenset()
-        self._obstacles: tuple[Obstacle, ...] = ()
-        self._failing_open: frozenset[str] = frozenset()
+        self._reporter = Reporter(clock)
         self._kept: frozenset[str] = frozenset()
-        self._drains: dict[Key, Drain] = {}
         self._deadline = math.inf
         self._is_thorough = True  # what was done before, by others or not to the end, is not trusted
 
@@ -116,7 +105,7 @@ class Loop:
             prepared = reconcile(self._host, thorough=self._is_thorough)
         except NetshareError as error:
             self._is_thorough = True
-            _log.error("reconcile cause=%r failed=%s reason=%r", cause, error.code, error.message)
+            self._reporter.failed(cause, error)
             self._tell(f"failed: {error.message}", went_well=False)
             _resolve(hints, error)
             return False
@@ -125,94 +114,18 @@ class Loop:
         self._is_thorough = problem is not None or bool(self._kept - prepared.kept)
         self._kept = prepared.kept
         self._deadline = next_deadline(prepared.drains, prepared.now)
-        self._report_drains(prepared)
         if self._reservation is not None:
             self._reservation.reserve(prepared.change.after.dispatches.keys())
         if self._probing is not None:
             self._probing.watch(prepared.services, prepared.kept)
-        self._report_health(prepared.services)
-        self._report_obstacles(prepared.obstacles)
-        self._report(prepared, cause, hints, time.perf_counter() - started)
+        self._reporter.done(prepared, cause, hints, time.perf_counter() - started)
         self._tell(_state(prepared), went_well=True)
         _resolve(hints, None)
         return problem is None
 
-    def _report_drains(self, prepared: Prepared) -> None:
-        """Tell of drains that began, were cut, and are no more."""
-        drains = by_key(prepared.drains)
-        for key, drain in drains.items():
-            before = self._drains.get(key)
-            about = drain.service, drain.name, drain.cause
-            if before is None or before.deadline != drain.deadline:
-                seconds = f"{drain.to_go(prepared.now):.1f}" if math.isfinite(drain.deadline) else "none"
-                _log.info("drain service=%s replica=%r cause=%s seconds_to_go=%s", *about, seconds)
-            if drain.cut is not None and (before is None or before.cut is None):
-                level = logging.WARNING if drain.cut else logging.INFO
-                _log.log(level, "drain service=%s replica=%r cause=%s deadline=over cut=%d", *about, drain.cut)
-        for key, drain in self._drains.items():
-            if key not in drains:
-                _log.info("drain service=%s replica=%r cause=%s end=yes", drain.service, drain.name, drain.cause)
-        self._drains = drains
-
     def _tell(self, state: str, *, went_well: bool) -> None:
         if self._supervisor is not None:
             self._supervisor.reconciled(state, went_well=went_well)
-
-    def _report_health(self, services: Iterable[ServiceReplicas]) -> None:
-        """Tell of services that came to give connections to unhealthy replicas for want of others, and no longer do."""
-        failing_open = frozenset(item.service.name for item in services if any(map(is_failing_open, item.replicas)))
-        for name in sorted(failing_open - self._failing_open):
-            _log.warning("judge service=%s fail_open=yes reason='no replica is healthy'", name)
-        for name in sorted(self._failing_open - failing_open):
-            _log.info("judge service=%s fail_open=no", name)
-        self._failing_open = failing_open
-
-    def _report_obstacles(self, obstacles: tuple[Obstacle, ...]) -> None:
-        """Tell of what came into the way, and of what is gone from it."""
-        for obstacle in obstacles:
-            if obstacle not in self._obstacles:
-                _log.warning("forward obstacle=%r hint=%r", obstacle.message, obstacle.mend)
-        for obstacle in self._obstacles:
-            if obstacle not in obstacles:
-                _log.info("forward obstacle_gone=%r", obstacle.message)
-        self._obstacles = obstacles
-
-    def _report(self, prepared: Prepared, cause: str, hints: Sequence[Hint], seconds: float) -> None:
-        problems = tuple(problem.message for problem in prepared.problems)
-        for problem in problems:
-            if problem not in self._problems:
-                _log.warning("observe problem=%r kept=%s", problem, ",".join(sorted(prepared.kept)))
-        for notice in prepared.notices:
-            if notice not in self._notices:
-                about = notice.container, notice.engine, notice.service
-                _log.warning("labels container=%r engine=%s service=%r reason=%r", *about, notice.reason)
-        self._notices = frozenset(prepared.notices)
-        left = prepared.cleaned.problem
-        if left is not None and left.message not in self._problems:
-            _log.warning("clean problem=%r hint=%r", left.message, left.hint)
-        self._problems = (*problems, left.message) if left else problems
-        change, ended = prepared.change, prepared.cleaned.ended
-        flows = f" flows_ended={ended}" if ended else ""
-        if change.is_empty and ended:
-            _log.info("clean cause=%r%s ms=%.1f", cause, flows, seconds * 1000)
-            return
-        if change.is_empty:
-            _log.debug("reconcile cause=%r changed=nothing ms=%.1f", cause, seconds * 1000)
-            return
-        happened = min((hint.time_ns for hint in hints if hint.time_ns), default=0)
-        since = f" since_event_ms={(self._clock() - happened) / 1e6:.1f}" if happened else ""
-        _log.info(
-            "apply cause=%r added=%d altered=%d removed=%d rebuilt=%s services=%d%s ms=%.1f%s",
-            cause,
-            len(change.added),
-            len(change.altered),
-            len(change.removed),
-            "yes" if change.rebuild else "no",
-            len(prepared.services) + len(prepared.kept),
-            flows,
-            seconds * 1000,
-            since,
-        )
 
 
 def _state(prepared: Prepared) -> str:

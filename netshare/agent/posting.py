@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from netshare.core.event import Stage, event
 from netshare.core.health import Probe, Verdict
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Poster:
         except OSError as error:
             if self._said != str(error):
                 self._said = str(error)
-                _log.warning("judge problem=%r", f"the health of replicas can't be put up for others to see: {error}")
+                problem = f"the health of replicas can't be put up for others to see: {error}"
+                _log.warning(event(Stage.JUDGE, problem=problem))
         else:
             self._is_up = bool(verdicts)

@@ -13,6 +13,7 @@ from threading import Lock
 
 from netshare.agent.inbox import Hint
 from netshare.agent.posting import Board, Poster
+from netshare.core.event import Stage, event
 from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, delay
 from netshare.core.judging import probes_of
 from netshare.core.model import Endpoint, IPAddress
@@ -188,11 +189,15 @@ class Prober:
         return verdict
 
     def _report(self, probe: Probe, verdict: Verdict) -> None:
-        about = probe.service, probe.endpoint, verdict.standing
-        if verdict.standing is Standing.UNHEALTHY:
-            _log.warning("judge service=%s endpoint=%s standing=%s reason=%r", *about, verdict.reason)
-        else:
-            _log.info("judge service=%s endpoint=%s standing=%s", *about)
+        is_down = verdict.standing is Standing.UNHEALTHY
+        told = event(
+            Stage.JUDGE,
+            service=probe.service,
+            endpoint=str(probe.endpoint),
+            standing=verdict.standing,
+            reason=verdict.reason if is_down else None,
+        )
+        _log.log(logging.WARNING if is_down else logging.INFO, told)
         hint = Hint(f"health of {probe.service}", time.time_ns())
         self._poster.post_soon(lambda: self._tell(hint))
 
@@ -203,7 +208,7 @@ class Prober:
     def _say_once(self, problem: str) -> None:
         if problem not in self._said:
             self._said.add(problem)
-            _log.warning("judge problem=%r", problem)
+            _log.warning(event(Stage.JUDGE, problem=problem))
 
 
 def _wake_up(waking: "asyncio.Future[None]") -> None:

@@ -1,4 +1,4 @@
-"""The agent's socket: verbs ask it to reconcile, and wait for the outcome."""
+"""The agent's socket: verbs ask it to reconcile and wait for the outcome, or listen to its events."""
 
 import logging
 import os
@@ -10,8 +10,10 @@ from pathlib import Path
 from threading import Event, Thread
 
 from netshare.agent.inbox import Hint, Inbox
+from netshare.agent.telling import Telling
+from netshare.core.event import Stage, event
 from netshare.errors import NetshareError
-from netshare.runtime.agent import SYNC, encode, socket_path
+from netshare.runtime.agent import EVENTS, FOLLOW, LONGEST_QUESTION, SYNC, encode, socket_path
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 64
@@ -23,13 +25,14 @@ _PATIENCE = 50.0
 class ControlServer:
     """Answers on the socket of one runtime directory. The caller holds its claim, so a socket there is a stale one."""
 
-    def __init__(self, directory: Path, inbox: Inbox) -> None:
+    def __init__(self, directory: Path, inbox: Inbox, telling: Telling) -> None:
         """Listen, for root alone: asking is as good as changing.
 
         Raises:
             NetshareError: there can be no socket in that directory.
 
         """
+        self._telling = telling
         self._inbox = inbox
         self._closed = Event()
         self._path = socket_path(directory)
@@ -57,7 +60,7 @@ class ControlServer:
                 if self._closed.is_set():
                     return
                 # Too many files open, or no memory: whoever asks waits until there is room again.
-                _log.warning("serve problem=%r", error.strerror)
+                _log.warning(event(Stage.SERVE, problem=error.strerror))
                 self._closed.wait(_PAUSE)
                 continue
             Thread(target=self._answer, args=(connection,), daemon=True).start()
@@ -73,8 +76,17 @@ class ControlServer:
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):  # who asked may be gone by now
             connection.settimeout(_PATIENCE)
-            if connection.recv(len(SYNC)) == SYNC:
-                connection.sendall(encode(self._sync()))
+            match connection.recv(LONGEST_QUESTION).decode("ascii", "replace").split():
+                case [question] if question == SYNC:
+                    connection.sendall(encode(self._sync()))
+                case [question, last, *follow] if question == EVENTS and last.isdecimal() and follow in ([], [FOLLOW]):
+                    self._tell(connection, int(last), follow=bool(follow))
+
+    def _tell(self, connection: socket.socket, last: int, *, follow: bool) -> None:
+        try:
+            self._telling.serve(connection, last=last, follow=follow)
+        except NetshareError as error:
+            connection.sendall(encode(error))
 
     def _sync(self) -> NetshareError | None:
         done: Future[None] = Future()

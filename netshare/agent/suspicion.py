@@ -9,6 +9,7 @@ from collections.abc import Set
 from threading import Event
 from typing import Protocol
 
+from netshare.core.event import Stage, event
 from netshare.core.model import Endpoint
 from netshare.errors import NetshareError
 
@@ -66,7 +67,7 @@ class Suspicion:
             except NetshareError as error:
                 if error.message != said:
                     said = error.message
-                    _log.warning("judge problem=%r hint=%r", error.message, error.hint)
+                    _log.warning(event(Stage.JUDGE, problem=error.message, hint=error.hint))
             pause = max(self._pause, _PAUSES * (time.monotonic() - began))
         self._unanswered.close()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Event, Lock, Timer
 
 from netshare.agent.inbox import Hint
+from netshare.core.event import Stage, event
 from netshare.core.model import Container
 from netshare.engine.protocol import Engine, EngineEvent, EventKind
 from netshare.errors import EngineUnreachableError, NetshareError
@@ -74,11 +75,11 @@ class WatchedEngine:
         said = _REACHABLE
         while not self._ended.is_set():
             try:
-                for event in self._engine.events():
+                for hint in self._engine.events():
                     if said != _REACHABLE:
                         said = _REACHABLE
-                        _log.info("observe engine=%s state=%s", self.name, said)
-                    self._note(event)
+                        _log.info(event(Stage.OBSERVE, engine=self.name, state=said))
+                    self._note(hint)
             except NetshareError as error:
                 self._doubt()
                 is_absent = isinstance(error, EngineUnreachableError) and error.absent
@@ -86,7 +87,7 @@ class WatchedEngine:
                 if state != said and not self._ended.is_set():
                     said = state
                     level = logging.INFO if is_absent else logging.WARNING
-                    _log.log(level, "observe engine=%s state=%s reason=%r", self.name, said, error.message)
+                    _log.log(level, event(Stage.OBSERVE, engine=self.name, state=said, reason=error.message))
                     self._tell(Hint(f"{self.name} {said}"))
                 self._ended.wait(self._retry)
 
@@ -96,18 +97,18 @@ class WatchedEngine:
         self._look_again.cancel()
         self._engine.close()
 
-    def _note(self, event: EngineEvent) -> None:
-        if event.kind is EventKind.LEAVING:
-            self._mark_leaving(event.container_id)
+    def _note(self, hint: EngineEvent) -> None:
+        if hint.kind is EventKind.LEAVING:
+            self._mark_leaving(hint.container_id)
         else:
             self._doubt()
-        if event.kind is EventKind.CHANGED:
+        if hint.kind is EventKind.CHANGED:
             self._look_again.cancel()
             self._look_again = Timer(self._settle, self._settled)
             self._look_again.daemon = True
             self._look_again.start()
-        what = " ".join(filter(None, (self.name, event.action or event.kind, event.container_id[:_SHORT_ID])))
-        self._tell(Hint(what, event.time_ns))
+        what = " ".join(filter(None, (self.name, hint.action or hint.kind, hint.container_id[:_SHORT_ID])))
+        self._tell(Hint(what, hint.time_ns))
 
     def _settled(self) -> None:
         self._doubt()

@@ -26,6 +26,7 @@ VERBS = {
     "resume": ("resume", "resume", "Give a drained replica new connections again."),
     "sync": ("sync", "sync", "Reconcile once."),
     "agent": ("agent", "agent", "Reconcile for ever: follow replicas as they come and go."),
+    "events": ("events", "events", "Show what the agent does: every event as it happens."),
     "rules": ("rules", "rules", "Print what netshare holds in the kernel."),
     "doctor": ("doctor", "doctor", "Check what on this host stands in the way, each with its mend."),
     "reset": ("reset", "reset", "Remove all of it from the kernel; definitions stay."),

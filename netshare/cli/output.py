@@ -78,10 +78,10 @@ def failure(error: NetshareError) -> None:
 
 
 def failure_document(error: NetshareError) -> None:
-    """Tell what went wrong to a program."""
+    """Tell what went wrong to a program: on one line, as it may be the last of many."""
     from netshare.cli import documents
 
-    document(documents.of_error(error))
+    document_line(documents.of_error(error))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

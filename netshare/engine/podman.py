@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from netshare.core.event import Stage, event
 from netshare.core.model import Container
 from netshare.engine import podman_answers as answers
 from netshare.engine import podman_events
@@ -143,4 +144,4 @@ class PodmanEngine(CompatibleEngine):
             try:
                 records.watch(self._storage)
             except OSError as error:
-                _log.warning("observe engine=%s records=unwatched reason=%r", self.name, error.strerror)
+                _log.warning(event(Stage.OBSERVE, engine=self.name, records="unwatched", reason=error.strerror))

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Set
 from contextlib import suppress
 from typing import Protocol as Interface
 
+from netshare.core.event import Stage, event
 from netshare.core.model import Family, Listener, Protocol
 from netshare.core.ruleset import Match
 from netshare.errors import NetshareError
@@ -93,14 +94,15 @@ class PortReservation:
         told = {_listener(match): number for match, number in refused.items() if self._refused.get(match) != number}
         for listener, number in told.items():
             if number == errno.EADDRINUSE:
-                _log.warning("reserve listener=%s held_by=%r", listener, self._holder(listener))
+                _log.warning(event(Stage.RESERVE, listener=str(listener), held_by=self._holder(listener)))
             else:
-                _log.warning("reserve listener=%s reason=%r", listener, os.strerror(number))
+                _log.warning(event(Stage.RESERVE, listener=str(listener), reason=os.strerror(number)))
         freed = {_listener(match) for match in self._refused.keys() & self._held.keys()}
         for listener in sorted(freed - set(map(_listener, refused)), key=str):
-            _log.info("reserve listener=%s held_by='netshare'", listener)
+            _log.info(event(Stage.RESERVE, listener=str(listener), held_by="netshare"))
         if left_out and not self._left_out:
-            _log.warning("reserve left_out=%d reason='too few file descriptors: raise LimitNOFILE'", left_out)
+            reason = "too few file descriptors: raise LimitNOFILE"
+            _log.warning(event(Stage.RESERVE, left_out=left_out, reason=reason))
         self._refused, self._left_out = refused, left_out
 
     def _holder(self, listener: Listener) -> str:

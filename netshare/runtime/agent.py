@@ -1,7 +1,10 @@
 """How the agent is found by the verbs, and spoken to: a lock that names its process, and a socket beside it.
 
-The socket takes one line a connection, ``sync``, and answers with one line of JSON once that is done: ``{}``, or the
-error that was met.
+The socket takes one line a connection and answers with one line of JSON: ``{}``, or the error that was met.
+
+* ``sync``: reconcile; the answer comes once that is done.
+* ``events LAST``, ``events LAST follow``: behind the answer come the last events, and those that follow: a line of JSON
+  each (`netshare.core.event`).
 
 Lock and socket are for the agent's user alone. A lock that others could open they could also hold: flock(2) asks for no
 right to write, and whoever held it would pass for the agent, and keep every other from starting. That one runs is told
@@ -20,7 +23,8 @@ from pathlib import Path
 from netshare.errors import NetshareError, NotPermittedError
 from netshare.runtime.directories import make, require_safe
 
-SYNC = b"sync\n"
+SYNC, EVENTS, FOLLOW = "sync", "events", "follow"
+LONGEST_QUESTION = 64
 _TIMEOUT = 60.0
 _LONGEST_ANSWER = 1 << 16
 _ATTEMPTS, _INSTANT = 10, 0.01
@@ -123,16 +127,37 @@ class AgentClient:
             NetshareError: what the agent met, as if it had been met here; or the agent does not answer.
 
         """
+        with self._asked(SYNC):
+            pass
+
+    @contextmanager
+    def events(self, last: int, *, follow: bool) -> Iterator[socket.socket]:
+        """Have it tell the ``last`` events, and those that follow: lines of JSON, from a socket that ends with them.
+
+        Raises:
+            NetshareError: no agent runs, or it refuses.
+
+        """
+        with self._asked(f"{EVENTS} {last}{f' {FOLLOW}' if follow else ''}") as connection:
+            connection.settimeout(None)
+            yield connection
+
+    @contextmanager
+    def _asked(self, question: str) -> Iterator[socket.socket]:
+        """Ask, and wait for the answer, which must be a good one."""
         path = socket_path(self._directory)
         try:
-            with self._connected(path) as connection, connection.makefile("rb") as answers:
-                connection.sendall(SYNC)
-                answer = answers.readline(_LONGEST_ANSWER)
+            connection = self._connected(path)
         except OSError as error:
-            reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            hint = "see its log (journalctl -u netshare), or restart it"
-            raise NetshareError(f"the agent does not answer on {path}: {reason}", hint=hint) from error
-        raise_what_was_met(answer, path)
+            raise _silent(path, error) from error
+        with connection:
+            try:
+                connection.sendall(f"{question}\n".encode())
+                answer = _line(connection)
+            except OSError as error:
+                raise _silent(path, error) from error
+            raise_what_was_met(answer, path)
+            yield connection
 
     def _connected(self, path: Path) -> socket.socket:
         """Connect; an agent that has just been started holds its lock a moment before it listens."""
@@ -150,6 +175,25 @@ class AgentClient:
                 time.sleep(_INSTANT)
             else:
                 return connection
+
+
+def _line(connection: socket.socket) -> bytes:
+    """Read up to the end of the first line, and not a byte further."""
+    answer = b""
+    while not answer.endswith(b"\n") and len(answer) < _LONGEST_ANSWER:
+        seen = connection.recv(_LONGEST_ANSWER, socket.MSG_PEEK)
+        if not seen:
+            break
+        answer += connection.recv(seen.find(b"\n") + 1 or len(seen))
+    return answer
+
+
+def _silent(path: Path, error: OSError) -> NetshareError:
+    reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+    hint = "see its log (journalctl -u netshare), or restart it"
+    if isinstance(error, PermissionError):
+        return NotPermittedError(f"the agent's socket {path} can't be used: {reason}", hint="run it as root (sudo)")
+    return NetshareError(f"the agent does not answer on {path}: {reason}", hint=hint)
 
 
 def encode(error: NetshareError | None) -> bytes:

@@ -10,6 +10,8 @@ import os
 import socket
 from collections.abc import MutableMapping
 
+from netshare.core.event import Stage, event
+
 _log = logging.getLogger(__name__)
 _MICROSECONDS = 1_000_000
 
@@ -49,7 +51,7 @@ class Supervisor:
                 telling.connect(address)
                 telling.send("\n".join(lines).encode())
             except OSError as error:
-                _log.warning("notify address=%r reason=%r", self._address, error.strerror)
+                _log.warning(event(Stage.NOTIFY, address=self._address, reason=error.strerror))
 
 
 def _patience(environment: MutableMapping[str, str]) -> float | None:

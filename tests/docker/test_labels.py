@@ -121,7 +121,7 @@ def test_hostile_labels_harm_nobody_else(admin: Admin) -> None:
     )
     for _ in range(3):
         agent.sync()
-    logged = [line for line in agent.log() if line.startswith("WARNING labels container=")]
+    logged = [line for line in agent.log() if line.startswith("WARNING label container=")]
     assert len(logged) == len(hostile)
     assert all(line.isprintable() for line in agent.log())
 

@@ -141,3 +141,41 @@ class TestElsewhere:
         assert lines[5] == lines[11] == ""
         assert lines[2].split()[-3] == "-"
         assert lines[8].split()[-3] == "0"
+
+
+class TestWithAnAgent:
+    def test_what_the_agent_does_is_seen_at_once(self, admin: Admin) -> None:
+        with (
+            admin.agent(),
+            admin.terminal("status", "--watch", "--interval", "100ms", size=(160, 24)) as terminal,
+        ):
+            terminal.until(lambda lines: any("agent: pid" in line for line in lines))
+            admin.attach("db", "5432", *list(admin.lab.replicas.values())[:1])
+            terminal.until(lambda lines: any(line.startswith("db ") for line in lines))
+            admin.detach("db")
+            terminal.until(lambda lines: not any(line.startswith("db ") for line in lines))
+        with admin.terminal("status", "--watch", "--interval", "100ms") as terminal:
+            terminal.until(lambda lines: any("no agent runs" in line for line in lines))
+
+    def test_events_are_the_lines_of_its_log(self, admin: Admin) -> None:
+        with admin.agent() as agent:
+            with admin.start("events", "--last", "1000") as listening:
+                assert listening.stdout is not None
+                first = listening.stdout.readline()
+                admin.attach("db", "5432", *list(admin.lab.replicas.values())[:1])
+                admin.detach("db")
+                agent.process.terminate()
+                out, err = listening.communicate(timeout=30)
+                assert (listening.returncode, agent.process.wait(30)) == (1, 0)
+            assert "the agent has ended" in err
+            assert [line.split(" ", 1)[1] for line in (first + out).splitlines()] == agent.said("")
+            assert "apply" in out
+            assert out.splitlines()[-1].endswith("INFO stop kernel=unchanged")
+        assert admin.netshare("events").code == 1
+
+    def test_interrupted_they_end(self, admin: Admin) -> None:
+        with admin.agent(), admin.start("events", "-o", "json") as listening:
+            assert listening.stdout is not None
+            assert json.loads(listening.stdout.readline())["stage"] == "start"
+            listening.send_signal(signal.SIGINT)
+            assert listening.wait(30) == 130

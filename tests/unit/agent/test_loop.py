@@ -183,11 +183,11 @@ def test_what_labels_ask_for_and_do_not_get_is_told_of_once(log: pytest.LogCaptu
     run(fake, [], worse, [])
     assert log.messages == [
         (
-            "labels container='odd\\n' engine=docker service='api' "
+            "label container='odd\\n' engine=docker service=api "
             "reason=\"its label netshare.port can't be used: 'x' is not a port\""
         ),
         (
-            "labels container='web' engine=docker service=None "
+            "label container='web' engine=docker "
             "reason='its label netshare.port needs netshare.service beside it to name a service'"
         ),
     ]

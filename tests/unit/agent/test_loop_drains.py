@@ -63,8 +63,8 @@ def test_it_wakes_at_the_deadline_and_cuts(fake: FakeHost, log: pytest.LogCaptur
     assert inbox.patience == [pytest.approx(5.002), PACE.most]
     assert fake.flows.tracked == []
     assert said(log) == [
-        "drain service=web replica='web-2' cause=hand seconds_to_go=5.0",
-        "drain service=web replica='web-2' cause=hand deadline=over cut=1",
+        "drain service=web replica=web-2 cause='hand' seconds_to_go=5.0",
+        "drain service=web replica=web-2 cause='hand' deadline=over cut=1",
     ]
 
 
@@ -95,6 +95,6 @@ def test_it_says_when_one_is_no_more_or_never_ends(fake: FakeHost, log: pytest.L
     inbox = run(fake, taken_back)
     assert inbox.patience == [PACE.most, PACE.most]
     assert said(log) == [
-        "drain service=web replica='web-2' cause=hand seconds_to_go=none",
-        "drain service=web replica='web-2' cause=hand end=yes",
+        "drain service=web replica=web-2 cause='hand' seconds_to_go=none",
+        "drain service=web replica=web-2 cause='hand' end=yes",
     ]

@@ -13,6 +13,7 @@ from netshare import errors
 from netshare.agent import server
 from netshare.agent.inbox import Inbox
 from netshare.agent.server import ControlServer
+from netshare.agent.telling import Telling
 from netshare.errors import NetshareError
 from netshare.runtime.agent import AgentClient, socket_path
 
@@ -24,9 +25,10 @@ class Asked:
 
     def __init__(self, directory: Path) -> None:
         self.inbox = Inbox()
+        self.telling = Telling()
         self.causes: list[str] = []
         self.met: NetshareError | None = None
-        self.server = ControlServer(directory, self.inbox)
+        self.server = ControlServer(directory, self.inbox, self.telling)
         self._threads = [Thread(target=self.server.serve), Thread(target=self._reconcile)]
         for thread in self._threads:
             thread.start()
@@ -146,5 +148,5 @@ def test_a_directory_whose_name_is_too_long_for_a_socket(tmp_path: Path) -> None
     directory = tmp_path / ("x" * 100)
     directory.mkdir()
     with pytest.raises(NetshareError, match=r"can't listen on .*: AF_UNIX path too long") as raised:
-        ControlServer(directory, Inbox())
+        ControlServer(directory, Inbox(), Telling())
     assert "NETSHARE_RUNTIME_DIR" in (raised.value.hint or "")
