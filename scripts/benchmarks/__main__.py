@@ -10,7 +10,20 @@ from pathlib import Path
 
 from netshare.errors import NotPermittedError
 from netshare.lab.privileges import may_build_networks
-from scripts.benchmarks import control, data, first, machine, page, plots, results
+from scripts.benchmarks import (
+    behaviour,
+    control,
+    data,
+    events,
+    first,
+    heal,
+    health,
+    machine,
+    page,
+    plots,
+    results,
+    verbs,
+)
 from scripts.benchmarks.processes import BenchmarkError, missing
 from scripts.benchmarks.results import Part, Recorder, Results
 
@@ -19,6 +32,11 @@ PARTS: dict[str, tuple[Measure, str]] = {
     "data": (data.measure, "requests, connections, bytes and datagrams through each side"),
     "first": (first.measure, "the first packet of a connection, with few services and with many"),
     "control": (control.measure, "changes and full loads, with few services and with many; the agent's restart"),
+    "events": (events.measure, "from Docker's event to the kernel, from a container's start to its first answer"),
+    "behaviour": (behaviour.measure, "requests that fail while containers and balancers come and go"),
+    "heal": (heal.measure, "all rules flushed under load, until the agent has put its own back"),
+    "health": (health.measure, "until an unhealthy replica is out of rotation, and what checks cost"),
+    "verbs": (verbs.measure, "each verb, from the prompt to its answer"),
 }
 FORMATS = ("json", "md", "png")
 JSON, PAGE = "results.json", "README.md"

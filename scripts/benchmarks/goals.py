@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scripts.benchmarks import control, data, first
+from scripts.benchmarks import control, data, events, first
 from scripts.benchmarks.results import Part, Results
 from scripts.benchmarks.sides import DIRECT, haproxy
 
@@ -76,6 +76,13 @@ def _first(part: Part) -> tuple[str, bool] | None:
     return f"{100 * (ratio - 1):+.0f} %", ratio <= 1.1  # noqa: PLR2004 (the goal)
 
 
+def _event(part: Part) -> tuple[str, bool] | None:
+    found = part.get(events.STOP, events.SIDE)
+    if found is None:
+        return None
+    return f"{found.median:.1f} ms (p99 {found.quantile(0.99):.1f})", found.median <= 20  # noqa: PLR2004 (the goal)
+
+
 _GOALS = (
     _Goal("keep-alive requests: at least 0.95 × direct", "data", _rate(*_KEEP, DIRECT, 0.95)),
     _Goal("new connections: at least 0.9 × direct", "data", _rate(*_NEW, DIRECT, 0.9)),
@@ -86,5 +93,6 @@ _GOALS = (
     _Goal("one endpoint replaced at 10,000 services: at most 1 ms", "control", _change),
     _Goal("the same within 2 × from 1 to 10,000 services", "control", _change_flat),
     _Goal("10,000 services of 10 endpoints loaded: at most 1.5 s", "control", _load),
+    _Goal("Docker's event to the kernel: p50 at most 20 ms", "events", _event),
     _Goal("the first packet from 1 to 10,000 services: at most 10 % more", "first", _first),
 )

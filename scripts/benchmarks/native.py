@@ -49,6 +49,11 @@ class Firsts:
     second: Mapping[str, float]
 
 
+def read_paced(said: str) -> Paced:
+    """Read what such a run prints."""
+    return TypeAdapter(Paced).validate_json(said)
+
+
 class Traffic:
     """The program, compiled."""
 
@@ -61,9 +66,8 @@ class Traffic:
         self, namespace: Namespace, to: Endpoint, *, rate: float, seconds: float, keep: bool, connections: int = 256
     ) -> Paced:
         """Send requests at a fixed rate: over connections that stay open, or a connection for each."""
-        return TypeAdapter(Paced).validate_json(
-            run(namespace, self.paced_command(to, rate=rate, seconds=seconds, keep=keep, connections=connections))
-        )
+        command = self.paced_command(to, rate=rate, seconds=seconds, keep=keep, connections=connections)
+        return read_paced(run(namespace, command))
 
     def paced_command(
         self, to: Endpoint, *, rate: float, seconds: float, keep: bool, connections: int = 256

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from scripts.benchmarks import control, data, first, services
+from scripts.benchmarks import behaviour, control, data, events, first, heal, health, services, verbs
 from scripts.benchmarks.goals import verdicts
 from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Results
 from scripts.benchmarks.sides import DIRECT
@@ -23,8 +23,10 @@ _AT = re.compile(r"(.+) @ (\d+)")
 def text(results: Results, plots: Sequence[str]) -> str:
     """Write the page."""
     sections = [HEAD, _machine(results.machine), _goals(results)]
-    for name, part in results.parts.items():
-        title, tables = _PARTS[name]
+    for name, (title, tables) in _PARTS.items():
+        part = results.parts.get(name)
+        if part is None:
+            continue
         sections.append(f"## {title}")
         sections += [f"![{title}]({plot})" for plot in plots if plot.startswith(name)]
         sections += tables(part)
@@ -183,8 +185,74 @@ def _control(part: Part) -> Iterator[str]:
     yield table(["", "services", "s"], rows)
 
 
+def _events(part: Part) -> Iterator[str]:
+    yield _plainly(part, [events.STOP, events.START, events.RUNNING], "ms")
+
+
+def _behaviour(part: Part) -> Iterator[str]:
+    sides = [figure.side for figure in part.sides(behaviour.ADDRESS)]
+    yield "Failed requests, all rounds together, on new connections + on kept ones:"
+    rows = []
+    for side in sides:
+        seen = part.get(behaviour.ADDRESS, side)
+        address = {1.0: "yes", 0.5: "in a header"}.get(seen.median if seen else 0.0, "no")
+        rows.append((side, *(_failed(part, scenario, side) for scenario in behaviour.SCENARIOS), address))
+    yield table(["", *behaviour.SCENARIOS, "client's address at the replica"], rows)
+    yield "The slowest answer that came, milliseconds (median of the rounds), likewise:"
+    yield table(
+        ["", *behaviour.SCENARIOS],
+        [(side, *(_slowest(part, scenario, side) for scenario in behaviour.SCENARIOS)) for side in sides],
+    )
+
+
+def _failed(part: Part, scenario: str, side: str) -> str:
+    found = [part.get(behaviour.measure_of(scenario, how, behaviour.FAILED), side) for how in behaviour.RATE]
+    return " + ".join(f"{sum(figure.values):,.0f}" for figure in found if figure)
+
+
+def _slowest(part: Part, scenario: str, side: str) -> str:
+    found = [part.get(behaviour.measure_of(scenario, how, behaviour.SLOWEST), side) for how in behaviour.RATE]
+    return " + ".join(median(figure) for figure in found)
+
+
+def _heal(part: Part) -> Iterator[str]:
+    yield _plainly(part, [heal.HEALED], "ms")
+    yield _plainly(part, [heal.FAILED, heal.SILENT, heal.BUSY], "")
+
+
+def _health(part: Part) -> Iterator[str]:
+    yield _plainly(part, [health.LEAVE], "ms")
+    yield _plainly(part, [health.FAILED], "")
+    yield _plainly(part, [health.COST], "% of one")
+
+
+def _verbs(part: Part) -> Iterator[str]:
+    yield _plainly(part, [verbs.ANSWER], "s")
+
+
+def _plainly(part: Part, measures: Sequence[str], unit: str) -> str:
+    """Write a row a side and measure: how often, median, p99, the largest."""
+    figures = [figure for measure in measures for figure in part.sides(measure)]
+    is_one = len(measures) == 1
+    rows = [
+        (
+            figure.side if is_one and len(figures) > 1 else figure.measure,
+            f"{len(figure.values)}",
+            *map(number, (figure.median, figure.quantile(0.99), figure.quantile(1))),
+        )
+        for figure in figures
+    ]
+    title = f"{measures[0]}, {unit}" if is_one and unit and len(figures) > 1 else unit
+    return table([title, "times", "median", "p99", "worst"], rows)
+
+
 _PARTS = {
     "data": ("The data path", _data),
     "first": ("The first packet", _first),
     "control": ("The control path", _control),
+    "events": ("From an event to the kernel", _events),
+    "behaviour": ("What becomes of requests", _behaviour),
+    "heal": ("Healing", _heal),
+    "health": ("Health checks", _health),
+    "verbs": ("Verbs", _verbs),
 }

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks import __main__ as program
-from scripts.benchmarks import control, data, first, results
+from scripts.benchmarks import behaviour, control, data, first, results
 from scripts.benchmarks.bed import Kind
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.sides import sides
 from scripts.benchmarks.sides.netshare import driver_is_lacking
 from scripts.benchmarks.sides.side import Proxy
+from scripts.benchmarks.ways import ways
 from tests.prerequisites import program as installed
 from tests.prerequisites import require
 
@@ -65,6 +66,14 @@ def test_few_services_and_many_were_measured(found: Results) -> None:
         for side in (control.NETSHARE, control.BY_NFT, control.KUBE, control.NFTLB):
             assert found.parts["control"].get(control.CHANGE, control.at(side, services)), side
             assert found.parts["control"].get(control.LOAD, control.at(side, services)), side
+
+
+def test_everything_happened_to_every_way(found: Results) -> None:
+    part = found.parts["behaviour"]
+    for scenario in behaviour.SCENARIOS:
+        for how in behaviour.RATE:
+            figures = part.sides(behaviour.measure_of(scenario, how, behaviour.FAILED))
+            assert [figure.side for figure in figures] == [way.name for way in ways()], scenario
 
 
 def test_the_page_and_its_plots_are_there(directory: Path) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 
 SECOND_NS = 1_000_000_000
 KERNEL_NS = SECOND_NS // 2
-"""How long after Docker's word a connection may still come. It is a hundredth of that (scripts/bench-events measures
+"""How long after Docker's word a connection may still come. It is a hundredth of that (scripts/bench measures
 it); but a machine may be busy, and what matters is that the replicas here live three times as long."""
 
 LISTENING = {

@@ -1,0 +1,13 @@
+"""How containers get behind a port and out again: by netshare, and by proxies as their manuals say."""
+
+from collections.abc import Sequence
+
+from scripts.benchmarks.ways import reloaded
+from scripts.benchmarks.ways.netshare import NetshareWay
+from scripts.benchmarks.ways.traefik import TraefikWay
+from scripts.benchmarks.ways.way import Way
+
+
+def ways() -> Sequence[Way]:
+    """Give all of them."""
+    return (NetshareWay(), reloaded.HAPROXY, reloaded.NGINX, TraefikWay())
