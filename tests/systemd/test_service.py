@@ -15,6 +15,12 @@ pytestmark = [pytest.mark.systemd, pytest.mark.slow]
 
 _PATIENCE = 60.0
 ALL_READY = "services 1, replicas ready 3 of 3"
+WAITING = """
+import json, socket
+connected = socket.create_connection(("172.17.0.1", 80))
+print(json.loads(connected.recv(200))["replica"], flush=True)
+connected.recv(1)
+"""
 WORST = 2.5
 """What `systemd-analyze security` may come to: 0 is no exposure, 10 is all there is."""
 
@@ -48,7 +54,7 @@ def start_replicas(machine: Machine) -> None:
         for name in ("web-1", "web-2", "web-3"):
             client.containers.run(
                 image.NAME,
-                ["/bin/replica", "0"],
+                ["/bin/replica", "3000"],
                 name=name,
                 hostname=name,
                 detach=True,
@@ -85,6 +91,21 @@ def test_it_does_all_of_its_work_in_the_sandbox(machine: Machine) -> None:
     busy = machine.run(PYTHON, "-c", "import socket; socket.socket().bind(('', 80))")
     assert "Address already in use" in busy.err  # it holds ports below 1024
     assert journal(machine, "--priority=warning") == []
+
+
+def test_clients_that_a_drain_cuts_are_reset(machine: Machine) -> None:
+    """The flow is deleted, and the client, who only waits, is sent a segment of netshare's own (CAP_NET_RAW)."""
+    machine.must(*NETSHARE, "attach", "web", "80", "--drain", "1s")
+    with machine.start(PYTHON, "-c", WAITING) as client, closing(machine.docker()) as docker:
+        try:
+            assert client.stdout is not None
+            replica = docker.containers.get(client.stdout.readline().strip())
+            replica.kill("SIGTERM")  # it goes on all the same
+            _, err = client.communicate(timeout=_PATIENCE)
+            replica.restart(timeout=0)
+        finally:
+            client.kill()
+    assert err.strip().endswith("ConnectionResetError: [Errno 104] Connection reset by peer")
 
 
 def test_reload_is_over_when_the_kernel_has_followed(machine: Machine) -> None:
