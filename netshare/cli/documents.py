@@ -10,6 +10,7 @@ from netshare.core.labelled import Notice
 from netshare.core.model import DRAIN, Family, Listener, Replica, Service
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetshareError
+from netshare.operations.apply import Applied, kind
 from netshare.operations.attach import Attached
 from netshare.operations.control import Agent
 from netshare.operations.detach import Detached
@@ -65,6 +66,28 @@ def of_detached(detached: Detached) -> Document:
         "name": detached.name,
         "removed": [_listener(listener) for listener in detached.removed],
         "listeners": [_listener(listener) for listener in detached.left],
+    }
+
+
+def of_applied(applied: Applied, *, is_dry: bool) -> Document:
+    """Describe what became of each service, or would; ``before`` and ``after`` are as in a file."""
+    from netshare.store.services_file import fields  # pydantic takes 0.1 s to import
+
+    services = [
+        {
+            "name": change.name,
+            "change": kind(change).value,
+            "before": None if change.before is None else fields(change.before),
+            "after": None if change.after is None else fields(change.after),
+        }
+        for change in applied.changes
+    ]
+    return {
+        "schema": SCHEMA,
+        "dry_run": is_dry,
+        "changed": applied.is_change,
+        "services": services,
+        "warnings": list(applied.warnings),
     }
 
 

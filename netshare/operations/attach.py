@@ -1,19 +1,13 @@
 """``attach``: put a service's replicas behind a port of this host, and wait until one takes traffic."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netshare.core import selection
-from netshare.core.model import Container, Listener, Replica, Service
+from netshare.core.model import Listener, Replica, Service
 from netshare.core.obstacle import in_the_way
-from netshare.core.parse import ENGINES
-from netshare.core.selection import STATIC_ENGINE
-from netshare.engine.protocol import Lister
-from netshare.engine.silence import as_one, unanswered
-from netshare.errors import EngineUnreachableError, NotPermittedError, UsageError
 from netshare.netfilter.rivals import Sockets
 from netshare.operations import candidates, conflicts
-from netshare.operations.change import commit
+from netshare.operations.change import Change, commit
 from netshare.operations.control import Agent, AgentControl, Clock
 from netshare.operations.request import AttachRequest, requested_listeners, updated
 from netshare.operations.waiting import Progress, look, wait_for_traffic
@@ -69,7 +63,7 @@ def attach(
         proposal = _propose(host, sockets, request)
         if proposal.is_change:
             host.store.save(proposal.service)
-    warnings = commit(host, agent, request.name, proposal.before, proposal.service)
+    warnings = commit(host, agent, [Change(request.name, proposal.before, proposal.service)])
     timeout = request.timeout if request.wait else None
     replicas = (
         look(host, agent, request.name)
@@ -104,10 +98,10 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
     definitions = host.store.load()
     before = definitions.get(request.name)
     service = updated(before, request)
-    _check_choices(host, service)
+    candidates.check_choices(host, service)
     listeners = requested_listeners(request, before)
     added = [new for new in listeners if not any(new.overlaps(old) for old in (before.listeners if before else ()))]
-    containers = _containers(host.engines, engines_of(service, host.engines))
+    containers = candidates.containers(host.engines, engines_of(service, host.engines))
     held = host.driver.observe().ruleset
     conflicts.check_services(service.name, added, definitions, held)
     taken: tuple[str, ...] = ()
@@ -123,32 +117,3 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
     return _Proposal(
         before, service, listeners, definitions.replaced(service), (*taken, *from_labels, *warnings, *unreadable)
     )
-
-
-def _check_choices(host: Host, service: Service) -> None:
-    """Refuse what this host has no adapter for."""
-    if service.engine is not None and service.engine not in host.engines:
-        choices = " or ".join(name for name in ENGINES if name in host.engines or name == STATIC_ENGINE)
-        raise UsageError(f"engine {service.engine} is not available here", hint=f"choose {choices}")
-    if service.driver not in ("auto", host.driver.name):
-        raise UsageError(
-            f"driver {service.driver} is not the one in use: {host.driver.name}",
-            hint=f"leave --driver out, or write --driver {host.driver.name}",
-        )
-
-
-def _containers(engines: Mapping[str, Lister], needed: list[str]) -> list[Container]:
-    """List what every engine runs; one the service does not need may be silent."""
-    containers: list[Container] = []
-    silent: dict[str, EngineUnreachableError] = {}
-    for name, engine in engines.items():
-        try:
-            containers += engine.containers()
-        except EngineUnreachableError as error:
-            silent[name] = error
-        except NotPermittedError:
-            if name in needed:
-                raise
-    if silences := unanswered(needed, silent):
-        raise as_one(silences.values())
-    return containers

@@ -1,16 +1,58 @@
 """Whether what NAME finds can be served at all, judged before anything is saved."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 
 from netshare.core.model import Container, ContainerStatus, Health, Listener, Replica, ReplicaState, Service
-from netshare.core.selection import COMPOSE_SERVICE, LABEL_SERVICE, compose, replicas, select, target_ports
-from netshare.errors import NetshareError, NotFoundError, UsageError
+from netshare.core.parse import ENGINES
+from netshare.core.selection import (
+    COMPOSE_SERVICE,
+    LABEL_SERVICE,
+    STATIC_ENGINE,
+    compose,
+    replicas,
+    select,
+    target_ports,
+)
+from netshare.engine.protocol import Lister
+from netshare.engine.silence import as_one, unanswered
+from netshare.errors import EngineUnreachableError, NetshareError, NotFoundError, NotPermittedError, UsageError
 from netshare.operations.traffic import no_way, reachable
+from netshare.reconcile import Host
 
 _ENDED = frozenset({ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.REMOVING})
+
+
+def check_choices(host: Host, service: Service) -> None:
+    """Refuse what this host has no adapter for."""
+    if service.engine is not None and service.engine not in host.engines:
+        choices = " or ".join(name for name in ENGINES if name in host.engines or name == STATIC_ENGINE)
+        raise UsageError(f"engine {service.engine} is not available here", hint=f"choose {choices}")
+    if service.driver not in ("auto", host.driver.name):
+        raise UsageError(
+            f"driver {service.driver} is not the one in use: {host.driver.name}",
+            hint=f"leave --driver out, or write --driver {host.driver.name}",
+        )
+
+
+def containers(engines: Mapping[str, Lister], needed: Iterable[str]) -> list[Container]:
+    """List what every engine runs; one that is not needed may be silent."""
+    needed = list(needed)
+    found: list[Container] = []
+    silent: dict[str, EngineUnreachableError] = {}
+    for name, engine in engines.items():
+        try:
+            found += engine.containers()
+        except EngineUnreachableError as error:
+            silent[name] = error
+        except NotPermittedError:
+            if name in needed:
+                raise
+    if silences := unanswered(needed, silent):
+        raise as_one(silences.values())
+    return found
 
 
 def check(

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from netshare.core import labels
 from netshare.core.model import Listener, Protocol, Replica, Service, Source
 from netshare.errors import NetshareError, NotFoundError
-from netshare.operations.change import commit
+from netshare.operations.change import Change, commit
 from netshare.operations.control import AgentControl
 from netshare.reconcile import Host, Prepared, prepare
 from netshare.store.protocol import Definitions
@@ -44,7 +44,7 @@ def detach(host: Host, agent: AgentControl, name: str, port: tuple[int, Protocol
             host.store.delete(name)
         else:
             host.store.save(after)
-    warnings = commit(host, agent, name, before, after)
+    warnings = commit(host, agent, [Change(name, before, after)])
     if after is None:
         warnings = (*warnings, *_left_to_labels(host, name))
     return Detached(name, removed, left, warnings)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from netshare.core.model import Replica, Service, Source
 from netshare.errors import NotFoundError, UsageError
-from netshare.operations.change import commit
+from netshare.operations.change import Change, commit
 from netshare.operations.control import AgentControl
 from netshare.operations.replica import judged, named
 from netshare.reconcile import Host
@@ -44,7 +44,7 @@ def weigh(host: Host, agent: AgentControl, name: str, word: str, weight: int) ->
         changed = after != before
         if changed:
             host.store.save(after)
-    warnings = commit(host, agent, name, before, after)
+    warnings = commit(host, agent, [Change(name, before, after)])
     own = dict(after.weights)
     shares = {replica.name: own.get(replica.name, replica.weight) for replica in replicas}
     return Weighed(service.name, meant.name, weight, tuple(shares.items()), changed, warnings)

@@ -6,6 +6,7 @@ is for its containers to say.
 Version 1. A change that an older netshare would misread takes a new number; what is unknown is refused, never guessed.
 """
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,32 +34,52 @@ class _Versioned(BaseModel):
     version: int = Field(alias="schema")
 
 
-class _Listener(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
+class ListenerModel(BaseModel):
+    """A host port that clients connect to."""
 
-    port: _Port
-    protocol: Protocol
-    address: str | None = None
-    to: _Port | None = None
+    model_config = ConfigDict(strict=True, extra="forbid", title="Listener")
+
+    port: _Port = Field(description="The host's port.")
+    protocol: Protocol = Field(default=Protocol.TCP, description="The transport protocol.")
+    address: str | None = Field(default=None, description="Listen on this address only. Default: every local address.")
+    to: _Port | None = Field(
+        default=None, description="The replicas' own port. Default: the one they expose, else port."
+    )
 
 
-class _Definition(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+class ServiceModel(BaseModel):
+    """A service: what it listens on, how its replicas are found, how connections are spread over them."""
 
+    model_config = ConfigDict(strict=True, extra="forbid", title="Service")
+
+    name: str = Field(description="The service; its replicas are found by this name, unless other fields say how.")
+    listeners: list[ListenerModel] = Field(description="The host's ports; none for a service that labels make.")
+    strategy: str = Field(default="random", description="random, round-robin, or source-hash: by client address.")
+    select: dict[str, str] = Field(default_factory=dict, description="Pick replicas by these labels, not by the name.")
+    network: str | None = Field(default=None, description="Which of a replica's networks to use.")
+    engine: str | None = Field(default=None, description="docker, podman or static. Default: whichever answers.")
+    endpoints: list[str] = Field(default_factory=list, description="Static replicas, IP[:PORT] each: no engine needed.")
+    driver: str = Field(default="auto", description="What programs the kernel: auto or nftables.")
+    source: Source = Field(
+        default=Source.ATTACH, description="attach; or labels: nothing but weights for a service that labels make."
+    )
+    weights: dict[str, _Weight] | None = Field(
+        default=None,
+        description="Replicas' shares of new connections, by name, 0 to 256. Default: their label, else 1.",
+    )
+    health: str | None = Field(
+        default=None, description="none, engine, tcp[:PORT] or http:[PORT]/PATH, then interval=2s timeout=1s rise=2 …"
+    )
+    fail: FailMode | None = Field(
+        default=None, description="With no healthy replica: open (the default) serves all, closed refuses."
+    )
+    drain: str | None = Field(
+        default=None, description="How long connections may go on when their replica leaves, as in 30s; or none."
+    )
+
+
+class _Definition(ServiceModel):
     version: Literal[1] = Field(default=SCHEMA, alias="schema")
-    name: str
-    listeners: list[_Listener]
-    strategy: str = "random"
-    select: dict[str, str] = Field(default_factory=dict)
-    network: str | None = None
-    engine: str | None = None
-    endpoints: list[str] = Field(default_factory=list)
-    driver: str = "auto"
-    source: Source = Source.ATTACH
-    weights: dict[str, _Weight] | None = None
-    health: str | None = None
-    fail: FailMode | None = None
-    drain: str | None = None
 
 
 def decode(content: bytes) -> Service:
@@ -72,19 +93,25 @@ def decode(content: bytes) -> Service:
         version = _Versioned.model_validate_json(content).version
         if version != SCHEMA:
             raise InvalidDefinitionError(f"its schema is {version}, and this netshare knows only {SCHEMA}")
-        return _to_service(_Definition.model_validate_json(content))
+        return to_service(_Definition.model_validate_json(content))
     except ValidationError as error:
-        raise InvalidDefinitionError(_first(error)) from error
+        raise InvalidDefinitionError(first(error)) from error
     except UsageError as error:
         raise InvalidDefinitionError(error.message) from error
 
 
 def encode(service: Service) -> bytes:
     """Write a definition, for people too: indented, and without what says nothing."""
-    definition = _Definition(
+    fields = to_model(service).model_dump(mode="json", exclude_none=True)
+    return (json.dumps({"schema": SCHEMA, **fields}, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def to_model(service: Service) -> ServiceModel:
+    """Give a service by the fields of its definition."""
+    return ServiceModel(
         name=service.name,
         listeners=[
-            _Listener(
+            ListenerModel(
                 port=listener.port,
                 protocol=listener.protocol,
                 address=None if listener.address is None else str(listener.address),
@@ -104,10 +131,15 @@ def encode(service: Service) -> bytes:
         fail=None if service.fail is FailMode.OPEN else service.fail,
         drain=None if service.drain is None else parse.drain_words(service.drain),
     )
-    return (definition.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n").encode()
 
 
-def _to_service(definition: _Definition) -> Service:
+def to_service(definition: ServiceModel) -> Service:
+    """Give the service that a definition means.
+
+    Raises:
+        InvalidDefinitionError, UsageError: its fields contradict each other, or one is not what it should be.
+
+    """
     if definition.source is Source.ATTACH and not definition.listeners:
         raise InvalidDefinitionError("listeners: there is none")
     if definition.source is Source.LABELS and definition.listeners:
@@ -149,7 +181,7 @@ def _to_service(definition: _Definition) -> Service:
     return service
 
 
-def _first(error: ValidationError) -> str:
+def first(error: ValidationError) -> str:
     """Say the first thing that is wrong; the rest often follows from it."""
     details = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(map(str, details["loc"]))

@@ -18,6 +18,8 @@ from netshare.core.model import (
     StaticEndpoint,
     Strategy,
 )
+from netshare.errors import DefinitionError
+from netshare.store import services_file
 from netshare.store.schema import InvalidDefinitionError, decode, encode
 from tests.property.strategies import probed_checks
 
@@ -104,4 +106,35 @@ def test_anything_else_is_refused_in_a_line(content: bytes) -> None:
     else:
         said = ""
         assert decode(encode(service)) == service
+    assert "\n" not in said
+
+
+def _as_attached(service: Service) -> Service:
+    return replace(service, select=tuple(sorted(service.select)))
+
+
+@given(st.lists(by_engine | static | adjusted, max_size=3, unique_by=lambda service: service.name))
+def test_an_exported_file_says_what_was_there(services: list[Service]) -> None:
+    taken: set[str] = set()
+    for service in list(services):
+        if taken & (own := set(map(str, service.listeners))):
+            services.remove(service)
+        taken |= own
+    assert services_file.decode(services_file.encode(services), "it") == tuple(map(_as_attached, services))
+
+
+@given(
+    st.binary(max_size=200)
+    | st.text(st.sampled_from("ab:-[]{},&*!|>'\"#%@`?~ \n\t1\0\ufeff\x85"), max_size=60).map(str.encode)
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | mangled.map(lambda one: b'{"schema": 1, "services": [' + one + b"]}")
+)
+def test_any_other_file_is_refused_in_a_line(content: bytes) -> None:
+    try:
+        services = services_file.decode(content, "it")
+    except DefinitionError as error:
+        said = error.message
+    else:
+        said = ""
+        assert services_file.decode(services_file.encode(services), "it") == services
     assert "\n" not in said
