@@ -9,22 +9,16 @@ the switch.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import ceil
-from typing import TYPE_CHECKING
 
 from netshare.core import labels, pods
 from netshare.core.pods import Member, Published, Role
 from netshare.engine import pod_answers as answers
 from netshare.engine import sandbox_image
 from netshare.engine.answers import items, mapping, plain
-from netshare.engine.docker_connection import Address, Product
+from netshare.engine.controlled import CONFLICT, ControlledEngine
 from netshare.engine.pods import Replica, Sandbox
 from netshare.errors import NetshareError, NotFoundError
 
-if TYPE_CHECKING:
-    import docker
-
-_START_SECONDS = 60
-"""How long making or starting a container may take: longer than any look at one."""
 _STOP_SECONDS = 10
 _MIGRATE = "net.ipv4.tcp_migrate_req"
 _MIGRATING_KERNEL = 5, 14
@@ -32,19 +26,12 @@ _SLEEP = ("sleep", "2147483647")  # `sleep infinity` is not every sleep's: POSIX
 _NO_MIGRATION = (
     "connections that wait in the accept queue of a replica that stops will be reset: Linux 5.14 can avoid it"
 )
-_CONFLICT, _NOT_FOUND = 409, 404
-_LAST_LINES = 20
-_LONGEST_WORDS = 200
 
 
-class CompatiblePods:
+class CompatiblePods(ControlledEngine):
     """The pods of the engine behind one address."""
 
-    def __init__(self, product: Product, name: str, url: str | None = None) -> None:
-        self.name = name
-        self._product = product
-        self._address = Address.of(product, url)
-        self._client: docker.APIClient | None = None
+    _lost = "`netshare pod list` shows what is there"
 
     def members(self) -> tuple[Member, ...]:
         """Every container of a pod, running or not."""
@@ -81,11 +68,6 @@ class CompatiblePods:
             )
         self._start_new(made["Id"], name, published)
 
-    def require_image(self, image: str) -> None:
-        """See that an image is there: nothing is pulled."""
-        with self._asked(f"image {image}") as client:
-            client.inspect_image(image)  # type: ignore[no-untyped-call]
-
     def start_replica(self, replica: Replica) -> str:
         """Make a replica and start it, or leave nothing of it; gives its id."""
         with self._asked(f"replica {replica.name}") as client, self._new(replica.name):
@@ -120,18 +102,6 @@ class CompatiblePods:
             # The last pod's; another pod that needs it keeps it, by a answers.
             with suppress(NetshareError), self._asked("its image") as client:
                 client.remove_image(sandbox_image.REFERENCE)
-
-    def last_words(self, identity: str) -> str:
-        """Give the last line that a container said."""
-        with self._asked(f"container {identity[:12]}") as client:
-            lines = client.logs(identity, tail=_LAST_LINES).decode(errors="replace").splitlines()
-        return next((plain(line.strip())[:_LONGEST_WORDS] for line in reversed(lines) if line.strip()), "")
-
-    def close(self) -> None:
-        """Free the connection."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
     def _own_image(self, architecture: str) -> str:
         """Make the image that only sleeps, unless it is there."""
@@ -170,38 +140,9 @@ class CompatiblePods:
         try:
             yield
         except answers.api_error() as error:
-            if error.status_code == _CONFLICT or "already in use" in answers.said(error):
+            if error.status_code == CONFLICT or "already in use" in answers.said(error):
                 raise NetshareError(
                     f"a container called {name} is there already, and is none of this pod's",
                     hint=f"choose another name for the pod, or first: {self.name} rm {name}",
                 ) from error
             raise
-
-    @contextmanager
-    def _asked(self, about: str) -> "Iterator[docker.APIClient]":
-        """Ask the engine; what it refuses is told in its own words, and what is not there by its name."""
-        if self._client is None:
-            self._client = self._address.connect()
-            self._client.timeout = _START_SECONDS
-            self._address = self._address.answered()
-        with self._address.translated():
-            try:
-                yield self._client
-            except answers.api_error() as error:
-                if error.status_code == _NOT_FOUND:
-                    raise self._missing(about, answers.said(error)) from error
-                raise NetshareError(
-                    f"{self._product.name} refuses {about}: {answers.said(error)}",
-                    hint=f"`{self.name} ps --all` shows its containers",
-                ) from error
-
-    def _missing(self, about: str, said: str) -> NotFoundError:
-        if about.startswith("image "):
-            # Podman takes a short name that comes by Docker's API for one of Docker's own registry.
-            local = f"; one that was built here is localhost/{about.removeprefix('image ')}"
-            return NotFoundError(
-                f"{self._product.name} has no {about}",
-                hint=f"get it first: `{self.name} pull IMAGE`, or `{self.name} build --tag IMAGE .`"
-                f"{local if self._product.has_libpod else ''}",
-            )
-        return NotFoundError(f"{about} can't be had: {said}", hint="`netshare pod list` shows what is there")

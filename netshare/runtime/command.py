@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
@@ -28,8 +29,14 @@ def find(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path=_SBIN)
 
 
-def run(path: str, *arguments: str, given: str | None = None, timeout: float) -> Ended:
-    """Run a program to its end.
+def run(
+    path: str,
+    *arguments: str,
+    given: str | None = None,
+    timeout: float,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run a program to its end; ``environment``: in place of this process's own.
 
     Raises:
         TimeoutError: it did not end in time, and was killed.
@@ -37,7 +44,13 @@ def run(path: str, *arguments: str, given: str | None = None, timeout: float) ->
     """
     try:
         done = subprocess.run(
-            [path, *arguments], input=given, capture_output=True, text=True, timeout=timeout, check=False
+            [path, *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=environment,
         )
     except subprocess.TimeoutExpired as error:
         raise TimeoutError(f"{path} did not end within {timeout:g} s") from error
