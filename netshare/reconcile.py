@@ -6,18 +6,20 @@ Everything that differs between hosts is handed in by a `Host`; nothing here pri
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change, diff
 from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled
 from netshare.core.flows import Expectation, Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
+from netshare.core.holding import judged
 from netshare.core.judging import endpoints_served, judge
 from netshare.core.labelled import Given, Notice, as_held, held_by_labels, labelled
 from netshare.core.links import Link
-from netshare.core.model import Container, Service
+from netshare.core.model import BY_LABELS, Container, Replica, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
 from netshare.core.plan import ServiceReplicas, plan
 from netshare.core.ruleset import Ruleset
@@ -27,7 +29,7 @@ from netshare.engine.silence import unanswered
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from netshare.netfilter.driver import Driver, Observation
 from netshare.netfilter.rivals import Sockets, rival
-from netshare.store.protocol import Definitions, Store
+from netshare.store.protocol import Definitions, RolloutRecords, Rollouts, Store
 
 
 class Forwarding(Protocol):
@@ -114,6 +116,7 @@ class Host:
     sockets: Sockets
     health: Wellness
     drains: Drains
+    rollouts: RolloutRecords
     lock: Callable[[], AbstractContextManager[None]]
 
 
@@ -138,7 +141,7 @@ class Prepared:
     ``obstacles`` are what others' firewalls drop all the same; ``silent`` are the engines to blame for what is kept.
     ``labelled`` are the services that labels make, kept ones as the kernel has them; ``notices`` are what else labels
     ask for. ``drains`` are those there are, at the time ``now``; ``noted`` are those that were there before, unless
-    they can't be read.
+    they can't be read. ``stuck`` are the names of services whose rollout can't be read, each with why.
     """
 
     services: tuple[ServiceReplicas, ...]
@@ -156,6 +159,7 @@ class Prepared:
     drains: Sequence[Drain] = ()
     noted: Sequence[Drain] | None = ()
     now: float = 0.0
+    stuck: Mapping[str, NetshareError] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
@@ -180,13 +184,15 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
 def prepare(host: Host, definitions: Definitions) -> Prepared:
     """Do all of a reconcile but the change itself."""
     containers, silent = list_containers(host.engines, definitions.services)
+    rollouts = host.rollouts.load()
     known, unknown, to_blame = _split(definitions.services, host.engines, silent)
     observation = host.driver.observe()
     held = observation.ruleset
     # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
     unheard = unanswered(host.engines, silent)
-    frozen = held_by_labels(held) if unheard else frozenset()
-    kept = frozenset(service.name for service in unknown) | frozen | definitions.unreadable.keys()
+    frozen = held_by_labels(held) if unheard else _stuck(held, rollouts)
+    stuck = [service for service in known if service.name in rollouts.unreadable]
+    kept = frozenset(service.name for service in (*unknown, *stuck)) | frozen | definitions.unreadable.keys()
     made = labelled(
         containers,
         Given(
@@ -198,20 +204,21 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
             rival=partial(rival, containers=containers, sockets=host.sockets),
         ),
     )
-    seen = [ServiceReplicas(service, replicas(service, containers)) for service in (*known, *made.services)]
+    services = [service for service in (*known, *made.services) if service.name not in rollouts.unreadable]
+    seen = [ServiceReplicas(service, replicas(service, containers)) for service in services]
     now, (noted, unusable) = host.drains.now(), _noted(host.drains)
     drains = settled(noted or (), seen, kept, now)
-    judged = _judge(tuple(drained(seen, drains, now)), host.health, held)
+    there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
     links = host.links.list()
-    wanted = plan(judged, links=links, keep=kept, held=held)
+    wanted = plan(there, links=links, keep=kept, held=held)
     used = tuple(link for link in links if link.network in wanted.hairpins)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
     rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
     to_blame |= unheard if frozen else {}
     return Prepared(
-        services=judged,
+        services=there,
         kept=kept,
-        problems=(*definitions.unreadable.values(), *to_blame.values(), *unusable),
+        problems=(*definitions.unreadable.values(), *to_blame.values(), *unusable, *rollouts.unreadable.values()),
         links=used,
         containers=tuple(containers),
         observation=observation,
@@ -222,6 +229,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
         drains=drains,
         noted=noted,
         now=now,
+        stuck=rollouts.unreadable,
     )
 
 
@@ -233,14 +241,27 @@ def _noted(drains: Drains) -> tuple[Sequence[Drain] | None, tuple[NetshareError,
         return None, (error,)
 
 
-def _judge(seen: Sequence[ServiceReplicas], health: Wellness, held: Ruleset) -> tuple[ServiceReplicas, ...]:
-    """Judge by their health which of the replicas that are left may be given new connections."""
+def _stuck(held: Ruleset, rollouts: Rollouts) -> frozenset[str]:
+    """Name the services of labels whose rollout can't be read: nobody knows whom they should be served by."""
+    return held_by_labels(held) & {f"{name}{BY_LABELS}" for name in rollouts.unreadable}
+
+
+def _judge(
+    seen: Sequence[ServiceReplicas], rollouts: Rollouts, health: Wellness, held: Ruleset
+) -> tuple[ServiceReplicas, ...]:
+    """Judge by their health, and by where a rollout stands, which of the replicas left may be given new connections."""
     is_probed = any(item.service.health.is_probed for item in seen)
-    verdicts, serving = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
+    verdicts, served = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
+
+    def judge_by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:
+        return judge(service, some, verdicts, served.get(service.owner, frozenset()))
+
     return tuple(
         replace(
             item,
-            replicas=judge(item.service, item.replicas, verdicts, serving.get(item.service.owner, frozenset())),
+            replicas=judged(
+                rollouts.known.get(item.service.name), item.replicas, partial(judge_by_health, item.service)
+            ),
         )
         for item in seen
     )

@@ -41,12 +41,13 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     from netshare.runtime.lock import exclusive
     from netshare.store.directory import DefinitionStore
     from netshare.store.drains import DrainStore
+    from netshare.store.rollouts import RolloutStore
 
     parse.driver(os.environ.get("NETSHARE_DRIVER") or "auto")  # there is one so far; another name is an error
-    runtime = runtime_dir or paths.runtime_dir()
+    runtime, state = runtime_dir or paths.runtime_dir(), state_dir or paths.state_dir()
     lock, drains = paths.lock_path(runtime), DrainStore(paths.drains_path(runtime))
     return Host(
-        store=DefinitionStore(paths.services_dir(state_dir or paths.state_dir())),
+        store=DefinitionStore(paths.services_dir(state)),
         engines=_engines(drains),
         driver=NftablesDriver(),
         forwarding=HostForwarding(),
@@ -55,6 +56,7 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
         sockets=sockets(),
         health=KnownHealth(HealthBoard(paths.health_path(runtime)), agent_control(runtime)),
         drains=drains,
+        rollouts=RolloutStore(paths.rollouts_dir(state)),
         lock=lambda: exclusive(lock),
     )
 

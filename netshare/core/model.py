@@ -271,7 +271,7 @@ class Replica:
     ``endpoints`` holds at most one endpoint a (listener, family); it is empty where none can be reached, and
     ``reason`` then says why. ``health`` is what its engine says where that counts. ``offered`` are the endpoints that
     its health leaves it; ``None``: whatever its state says. ``drain`` is for how many seconds its connections may go on
-    when it leaves, infinite for as long as they like.
+    when it leaves, infinite for as long as they like. ``is_held``: it would be ready, were it not for a rollout.
     """
 
     name: str
@@ -284,6 +284,7 @@ class Replica:
     health: Health = Health.NONE
     offered: Mapping[Listener, tuple[Endpoint, ...]] | None = None
     drain: float = DRAIN
+    is_held: bool = False
 
     def offers(self, listener: Listener) -> tuple[Endpoint, ...]:
         """Give the endpoints that may be given a listener's new connections."""

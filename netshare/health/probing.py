@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Iterable, Sequence
 
 from netshare.core.health import Probe
 from netshare.core.model import CheckKind
@@ -44,3 +45,19 @@ async def probe(wanted: Probe) -> str | None:
             raise NotAskedError(in_words(error)) from error
         return in_words(error)
     return None
+
+
+def probe_now(wanted: Iterable[Probe]) -> dict[Probe, str | None]:
+    """Ask all of these once, at the same time. Gives of each why it is not well, or that it could not be asked."""
+
+    async def ask(one: Probe) -> str | None:
+        try:
+            return await probe(one)
+        except NotAskedError as error:
+            return str(error)
+
+    async def ask_all(them: Sequence[Probe]) -> list[str | None]:
+        return await asyncio.gather(*map(ask, them))
+
+    them = tuple(wanted)
+    return dict(zip(them, asyncio.run(ask_all(them)), strict=True)) if them else {}

@@ -61,6 +61,8 @@ def judged_of(prepared: Prepared, definitions: Definitions, name: str) -> tuple[
         if item.service.name == name:
             return item.service, item.replicas
     unknown = [service for service in (*definitions.services, *prepared.labelled) if service.name == name]
+    if unknown and name in prepared.stuck:
+        raise prepared.stuck[name]
     if unknown:
         raise as_one([problem for problem in prepared.problems if isinstance(problem, EngineUnreachableError)])
     raise not_found(name, definitions, prepared.labelled)

@@ -41,3 +41,23 @@ def _open(path: Path) -> int:
             f"the lock {path} can't be opened: {error.strerror}",
             hint="it must be a plain file in a directory on a writable file system; NETSHARE_RUNTIME_DIR names another",
         ) from error
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold the lock at ``path`` unless somebody has it; tells which. Waits for nobody.
+
+    Raises:
+        NotPermittedError: the file can't be made or opened by this user.
+
+    """
+    descriptor = _open(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

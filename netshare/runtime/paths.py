@@ -2,19 +2,25 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 STATE_DIR = Path("/var/lib/netshare")
 RUNTIME_DIR = Path("/run/netshare")
 
 
 def state_dir() -> Path:
-    """Give the directory of what must outlive a reboot: definitions."""
+    """Give the directory of what must outlive a reboot: definitions, rollouts."""
     return _from_environment("NETSHARE_STATE_DIR", STATE_DIR)
 
 
 def services_dir(state: Path) -> Path:
     """Give the directory of service definitions."""
     return state / "services"
+
+
+def rollouts_dir(state: Path) -> Path:
+    """Give the directory of the rollouts there are."""
+    return state / "rollouts"
 
 
 def runtime_dir() -> Path:
@@ -35,6 +41,11 @@ def health_path(runtime: Path) -> Path:
 def drains_path(runtime: Path) -> Path:
     """Give the file of the drains there are."""
     return runtime / "drains.json"
+
+
+def rollout_lock_path(runtime: Path, service: str) -> Path:
+    """Give the file whose lock has whoever drives a service's rollout."""
+    return runtime / f"rollout-{quote(service, safe='')}.lock"
 
 
 def _from_environment(variable: str, default: Path) -> Path:

@@ -3,9 +3,7 @@
 Writers hold netshare's lock (`netshare.runtime.lock`); readers need none, since a file changes only by rename.
 """
 
-import errno
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +14,11 @@ from netshare.core.parse import service_name, shown
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError, UsageError
 from netshare.runtime.directories import make, require_safe
 from netshare.runtime.files import replace_file, sync_directory
+from netshare.store.plain import NotPlainError, Signature, named, read_plain
 from netshare.store.protocol import Definitions
 
 _SUFFIX = ".json"
 _LARGEST = 1 << 20
-_Signature = tuple[int, int, int, int]
 
 
 class DefinitionStore:
@@ -28,7 +26,7 @@ class DefinitionStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._read: dict[str, tuple[_Signature, Service]] = {}
+        self._read: dict[str, tuple[Signature, Service]] = {}
 
     def load(self) -> Definitions:
         """Read every definition; one that cannot be read never hides the others."""
@@ -95,27 +93,17 @@ class DefinitionStore:
 
     def _definition(self, name: str) -> Service | None:
         path = self._path(name)
+        known, remembered = self._read.get(name, (None, None))
         with _named_errors(path, "read"):
             try:
-                # Neither a symbolic link nor a pipe: root follows no one's pointers here and waits for no one.
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-            except FileNotFoundError:
-                return None
-            except OSError as error:
-                if error.errno == errno.ELOOP:
-                    raise _invalid(path, "it is a symbolic link") from error
-                raise
-            try:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-                    raise _invalid(path, f"it is not a plain file of at most {_LARGEST} bytes")
-                signature = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                remembered = self._read.get(name)
-                if remembered and remembered[0] == signature:
-                    return remembered[1]
-                content = os.read(descriptor, _LARGEST)
-            finally:
-                os.close(descriptor)
+                found = read_plain(path, _LARGEST, known)
+            except NotPlainError as error:
+                raise _invalid(path, str(error)) from error
+        if found is None:
+            return None
+        signature, content = found
+        if content is None:
+            return remembered
         service = _decode(path, name, content)
         self._read[name] = (signature, service)
         return service
@@ -135,13 +123,9 @@ def _decode(path: Path, name: str, content: bytes) -> Service:
 
 def _invalid(path: Path, why: str) -> DefinitionError:
     return DefinitionError(
-        f"the definition {_plain(path)} can't be used: {why}",
+        f"the definition {named(path)} can't be used: {why}",
         hint="mend the file, or move it away and attach the service again; netshare neither overwrites nor deletes it",
     )
-
-
-def _plain(path: Path) -> str:
-    return str(path) if str(path).isprintable() else shown(str(path))
 
 
 @contextmanager
@@ -150,11 +134,11 @@ def _named_errors(path: Path, done: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise NotPermittedError(
-            f"{_plain(path)} can't be {done}: {error.strerror}",
+            f"{named(path)} can't be {done}: {error.strerror}",
             hint="run netshare as root, or set NETSHARE_STATE_DIR to a directory of your own",
         ) from error
     except OSError as error:
         raise NetshareError(
-            f"{_plain(path)} can't be {done}: {error.strerror}",
+            f"{named(path)} can't be {done}: {error.strerror}",
             hint="NETSHARE_STATE_DIR names the directory; it must be on a writable file system with room left",
         ) from error

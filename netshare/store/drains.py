@@ -4,9 +4,6 @@ Unlike a hint, a drain is a wish: one that can't be read is not quietly forgotte
 Writers hold netshare's lock (`netshare.runtime.lock`); readers need none, since the file changes only by rename.
 """
 
-import errno
-import os
-import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +13,7 @@ from netshare.errors import DefinitionError, NetshareError, NotPermittedError
 from netshare.runtime.boot import boot_id, boot_time
 from netshare.runtime.directories import require_safe
 from netshare.runtime.files import replace_file
+from netshare.store.plain import NotPlainError, read_plain
 
 _LARGEST = 1 << 22
 
@@ -89,21 +87,12 @@ class DrainStore:
     def _content(self) -> bytes | None:
         require_safe(self._path.parent)
         try:
-            # Neither a symbolic link nor a pipe: root follows no one's pointers here and waits for no one.
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return None
+            found = read_plain(self._path, _LARGEST)
+        except NotPlainError as error:
+            raise self._unusable(str(error)) from error
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise self._unusable("it is a symbolic link") from error
             raise self._failed(error, "read") from error
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST:
-                raise self._unusable(f"it is not a plain file of at most {_LARGEST} bytes")
-            return os.read(descriptor, _LARGEST)
-        finally:
-            os.close(descriptor)
+        return None if found is None else found[1]
 
     def _unusable(self, why: str) -> DefinitionError:
         return DefinitionError(

@@ -1,4 +1,4 @@
-"""What netshare asks of wherever service definitions live."""
+"""What netshare asks of wherever service definitions, and the rollouts of services, live."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.model import Service, Source
+from netshare.core.rollout import Rollout
 from netshare.errors import DefinitionError
 
 
@@ -75,3 +76,43 @@ class Store(Protocol):
             NotPermittedError: this user may not write there.
 
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """The rollouts that could be read, and the errors of those that could not, each by the name of its service."""
+
+    known: Mapping[str, Rollout] = field(default_factory=lambda: MappingProxyType({}))
+    unreadable: Mapping[str, DefinitionError] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class RolloutRecords(Protocol):
+    """Where it is written down how far each rollout has come."""
+
+    def load(self) -> Rollouts:
+        """Read every one; one that can't be read never hides the others.
+
+        Raises:
+            NotPermittedError: this user may not read them.
+
+        """
+
+    def get(self, service: str) -> Rollout | None:
+        """Read a service's, if there is one.
+
+        Raises:
+            DefinitionError: there is, and it can't be used.
+
+        """
+
+    def save(self, rollout: Rollout) -> None:
+        """Write one in place of the one before it, wholly or not at all.
+
+        Raises:
+            DefinitionError: what is there can't be used; it is left as it is.
+            NetshareError: it can't be written.
+
+        """
+
+    def delete(self, service: str) -> None:
+        """Forget a service's; where there is none, that is no error."""

@@ -1,15 +1,16 @@
 """A whole host of fakes, wired as the real one is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netshare.core.draining import Drain
 from netshare.core.health import Probe, Verdict, Verdicts
 from netshare.core.model import Container, Listener, Service
+from netshare.core.rollout import Rollout
 from netshare.core.ruleset import Target
 from netshare.errors import DefinitionError, NetshareError
 from netshare.reconcile import Host, reconcile
-from netshare.store.protocol import Definitions
+from netshare.store.protocol import Definitions, Rollouts
 from tests.fakes.driver import FakeDriver, FakeForwarding, FakeLinks, FakeLock
 from tests.fakes.engine import FakeEngine
 from tests.fakes.flows import FakeFlows
@@ -123,6 +124,33 @@ class FakeDrains:
         self.writes += 1
 
 
+class FakeRollouts:
+    """Rollouts in memory; ``before`` is told of whatever is done."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Rollout] = {}
+        self.unreadable: dict[str, DefinitionError] = {}
+        self.before: Callable[[str], None] = lambda _: None
+
+    def load(self) -> Rollouts:
+        return Rollouts(dict(self.known), dict(self.unreadable))
+
+    def get(self, service: str) -> Rollout | None:
+        if service in self.unreadable:
+            raise self.unreadable[service]
+        return self.known.get(service)
+
+    def save(self, rollout: Rollout) -> None:
+        self.before("save")
+        self.get(rollout.service)
+        self.known[rollout.service] = rollout
+        self.before("saved")
+
+    def delete(self, service: str) -> None:
+        self.before("delete")
+        self.known.pop(service, None)
+
+
 @dataclass
 class FakeHost:
     """Every part of the host, to arrange before and to look at afterwards."""
@@ -137,6 +165,7 @@ class FakeHost:
     sockets: FakeSockets = field(default_factory=FakeSockets)
     health: FakeHealth = field(default_factory=FakeHealth)
     drains: FakeDrains = field(default_factory=FakeDrains)
+    rollouts: FakeRollouts = field(default_factory=FakeRollouts)
     connections: FakeConnections = field(default_factory=FakeConnections)
     host: Host = field(init=False)
     agent: FakeAgent = field(init=False)
@@ -152,6 +181,7 @@ class FakeHost:
             sockets=self.sockets,
             health=self.health,
             drains=self.drains,
+            rollouts=self.rollouts,
             lock=self.lock,
         )
         self.agent = FakeAgent(self.host)
