@@ -253,15 +253,13 @@ def _judge(
     is_probed = any(item.service.health.is_probed for item in seen)
     verdicts, served = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
 
-    def judge_by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:
+    def by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:
         return judge(service, some, verdicts, served.get(service.owner, frozenset()))
 
     return tuple(
         replace(
             item,
-            replicas=judged(
-                rollouts.known.get(item.service.name), item.replicas, partial(judge_by_health, item.service)
-            ),
+            replicas=judged(rollouts.known.get(item.service.name), item.service, item.replicas, by_health),
         )
         for item in seen
     )

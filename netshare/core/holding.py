@@ -9,30 +9,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from netshare.core import canary
-from netshare.core.model import Replica, ReplicaState
+from netshare.core.model import FailMode, Replica, ReplicaState, Service
 from netshare.core.rollout import Part, Rollout, Stage, others, parts
 
 HELD = "rollout: waiting for its batch"
 RETIRED = "rollout: another has taken its place"
-Judge = Callable[[Sequence[Replica]], Sequence[Replica]]
+Judge = Callable[[Service, Sequence[Replica]], Sequence[Replica]]
 
 
-def judged(rollout: Rollout | None, replicas: Sequence[Replica], judge: Judge) -> Sequence[Replica]:
+def judged(rollout: Rollout | None, service: Service, replicas: Sequence[Replica], judge: Judge) -> Sequence[Replica]:
     """Judge a service's replicas by their health, with regard to its rollout if there is one.
 
     Where none of those that should serve is left, the others do: better a new one that is well than nobody.
     """
     if rollout is None:
-        return judge(replicas)
+        return judge(service, replicas)
     known, unknown = parts(rollout), others(rollout)
     weights = {pair.new.id: pair.weight for pair in rollout.pairs if pair.new and pair.weight is not None}
     cast = [_cast(each, known.get(each.id, unknown), weights.get(each.id)) for each in replicas]
     is_held = [known.get(each.id, unknown) is Part.HELD for each in replicas]
-    serving = iter(judge([each for each, held in zip(cast, is_held, strict=True) if not held]))
-    waiting = iter(judge([each for each, held in zip(cast, is_held, strict=True) if held]))
+    serving = iter(judge(service, [each for each, held in zip(cast, is_held, strict=True) if not held]))
+    closed = replace(service, fail=FailMode.CLOSED)  # among themselves, they would be served for want of others
+    waiting = iter(judge(closed, [each for each, held in zip(cast, is_held, strict=True) if held]))
     apart = [next(waiting) if held else next(serving) for held in is_held]
     if not any(_serves(each) for each, held in zip(apart, is_held, strict=True) if not held):
-        return judge(cast)
+        return judge(service, cast)
     return _weighted(rollout, [_held(each) if held else each for each, held in zip(apart, is_held, strict=True)])
 
 

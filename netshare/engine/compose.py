@@ -53,9 +53,7 @@ class Compose:
             *("--", service.name),
         ]
         try:
-            done = command.run(
-                *words, given="", timeout=_SECONDS, environment={**os.environ, "DOCKER_HOST": address}
-            )
+            done = command.run(*words, given="", timeout=_SECONDS, environment={**os.environ, "DOCKER_HOST": address})
         except TimeoutError as error:
             raise NetshareError(str(error), hint=f"run it by hand to see why: {' '.join(words)}") from error
         if done.code:

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from netshare.core.rollout import Rollout
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError
+from netshare.runtime.directories import make, require_safe
 from netshare.runtime.files import replace_file, sync_directory
 from netshare.store.plain import NotPlainError, Signature, named, read_plain
 from netshare.store.protocol import Rollouts
@@ -28,7 +29,7 @@ class RolloutStore:
         """Read every one; one that can't be read never hides the others.
 
         Raises:
-            NotPermittedError: this user may not read them.
+            NetshareError: this user may not read them, or somebody else could have changed them.
 
         """
         known: dict[str, Rollout] = {}
@@ -50,6 +51,7 @@ class RolloutStore:
 
         """
         path, (known, remembered) = self._path(service), self._read.get(service, (None, None))
+        require_safe(self._directory)
         try:
             found = read_plain(path, _LARGEST, known)
         except NotPlainError as error:
@@ -78,7 +80,7 @@ class RolloutStore:
         self.get(rollout.service)
         path = self._path(rollout.service)
         try:
-            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make(self._directory)
             replace_file(path, schema.encode(rollout), lasting=True)
         except OSError as error:
             raise _failed(path, error, "written") from error
@@ -95,6 +97,7 @@ class RolloutStore:
             raise _failed(path, error, "removed") from error
 
     def _names(self) -> list[str]:
+        require_safe(self._directory)
         try:
             names = os.listdir(self._directory)  # noqa: PTH208 (names, not paths, are wanted)
         except FileNotFoundError:

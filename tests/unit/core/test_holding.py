@@ -9,13 +9,12 @@ from netshare.core import rollout as record
 from netshare.core.health import Verdicts
 from netshare.core.holding import HELD, RETIRED, judged
 from netshare.core.judging import judge
-from netshare.core.model import Health, Replica, ReplicaState, Service
-from netshare.core.model import Listener as L
+from netshare.core.model import Health, Listener, Replica, ReplicaState, Service
 from netshare.core.rollout import Direction, Maker, Member, Options, Pair, Rollout, Stage
 from netshare.core.selection import replicas
 from tests.fakes.engine import container
 
-SERVICE = Service("web", (L(80, to=8080),))
+SERVICE = Service("web", (Listener(80, to=8080),))
 OLDS = ("web-1", "web-2")
 
 
@@ -38,10 +37,10 @@ def look(there: Rollout | None, health: dict[str, Health] | None = None, *names:
     said = health or {}
     running = [container(n, f"10.0.0.{n[-1]}", health=said.get(n, Health.NONE)) for n in every]
 
-    def by_health(some: Sequence[Replica]) -> Sequence[Replica]:
-        return judge(SERVICE, some, Verdicts())
+    def by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:
+        return judge(service, some, Verdicts())
 
-    return {each.name: each for each in judged(there, replicas(SERVICE, running), by_health)}
+    return {each.name: each for each in judged(there, SERVICE, replicas(SERVICE, running), by_health)}
 
 
 def serving(found: dict[str, Replica]) -> set[str]:
