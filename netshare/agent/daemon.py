@@ -26,6 +26,7 @@ from netshare.engine.protocol import Engine
 from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
 from netshare.reconcile import Host
+from netshare.runtime import privileges
 from netshare.runtime.agent import claim
 from netshare.runtime.journal import formatter
 from netshare.runtime.paths import health_path
@@ -58,6 +59,7 @@ def run(
     monitor = KernelMonitor(commits, inbox.put)
     with claim(directory), _signals(inbox), _told_to(telling), closing(reservation):
         _allow_descriptors()
+        privileges.drop()
         server = ControlServer(directory, inbox, telling)
         prober = Prober(probe, inbox.put, HealthBoard(health_path(directory)))
         suspicion = Suspicion(unanswered, prober)
