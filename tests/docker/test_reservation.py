@@ -73,7 +73,8 @@ def test_a_published_port_is_refused_or_taken_with_a_warning(admin: Admin) -> No
     assert admin.requests(5).answers == {"web-1": 5}
     agent.sync()
     [told] = [line for line in agent.log() if " reserve " in line]
-    assert told.startswith("WARNING reserve listener=80/tcp held_by='docker-proxy (pid ")
+    # Whose it is, the agent may not look up, as verbs may: it has given up to look into other processes.
+    assert told.startswith("WARNING reserve listener=80/tcp held_by='a process (socket inode ")
 
     rival.remove(force=True)
     agent.sync()
