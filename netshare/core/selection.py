@@ -135,8 +135,10 @@ def _judge(service: Service, container: Container) -> Replica:
         state, reason = ReplicaState.UNHEALTHY, obstacle
     weight = dict(service.weights).get(container.name, 1 if says.weight is None else says.weight)
     drain = _first(service.drain, says.drain, DRAIN)
+    # What is paused answers nobody, whatever was last said of its health.
+    known = health if container.status is ContainerStatus.RUNNING else Health.NONE
     return Replica(
-        container.name, container.id, container.engine, state, endpoints, weight, reason, health, drain=drain
+        container.name, container.id, container.engine, state, endpoints, weight, reason, known, drain=drain
     )
 
 

@@ -178,6 +178,13 @@ class TestEngine:
         judged = judge(service, listed(service, "10.0.0.1", health=Health.UNHEALTHY), Verdicts())
         assert offered(service, judged) == set()
 
+    def test_one_that_was_paused_while_unhealthy_is_not_opened(self) -> None:
+        service = Service("web", (WEB,))
+        paused = replace(container("web-1", "10.0.0.1", health=Health.UNHEALTHY), status=ContainerStatus.PAUSED)
+        judged = judge(service, replicas(service, [paused]), Verdicts())
+        assert offered(service, judged) == set()
+        assert judged[0].reason == "the container is paused"
+
 
 class TestSeveralEndpoints:
     service = Service("web", (WEB, TLS), health=health_check("tcp"))
