@@ -137,9 +137,7 @@ def _judge(service: Service, container: Container) -> Replica:
     drain = _first(service.drain, says.drain, DRAIN)
     # What is paused answers nobody, whatever was last said of its health.
     known = health if container.status is ContainerStatus.RUNNING else Health.NONE
-    return Replica(
-        container.name, container.id, container.engine, state, endpoints, weight, reason, known, drain=drain
-    )
+    return Replica(container.name, container.id, container.engine, state, endpoints, weight, reason, known, drain=drain)
 
 
 def _first(*said: float | None) -> float:
