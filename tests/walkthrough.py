@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from netshare.core.diff import Change, diff
+from netshare.core.draining import drained, settled
 from netshare.core.health import Verdicts
 from netshare.core.judging import judge
 from netshare.core.model import Container, Service
@@ -24,6 +25,9 @@ from netshare.store import schema
 from tests.fakes.driver import FakeDriver
 
 BRIDGE = {"Id": "b0", "Name": "shop_default", "Driver": "bridge", "Internal": False, "Options": {}}
+
+_NOW = 1000.0
+"""Seconds since the machine was started."""
 
 
 def docker_answer(number: int, state: str = "running") -> dict[str, object]:
@@ -71,7 +75,13 @@ def walkthrough() -> Iterator[str]:
 
 
 def _reconcile(driver: FakeDriver, service: Service, containers: tuple[Container, ...]) -> Iterator[str]:
-    judged = ServiceReplicas(service, judge(service, replicas(service, containers), Verdicts()))
+    seen = ServiceReplicas(service, replicas(service, containers))
+    drains = settled([], [seen], frozenset(), _NOW)
+    yield "## drain: who leaves, and for how long what is open may go on"
+    yield from (f"{drain.name}  cause={drain.cause}  {drain.to_go(_NOW):.0f} s to go" for drain in drains)
+    yield "" if drains else "nobody\n"
+    (left,) = drained([seen], drains, _NOW)
+    judged = ServiceReplicas(service, judge(service, left.replicas, Verdicts()))
     yield "## judge: which replicas may be given new connections"
     for replica in judged.replicas:
         endpoints = ", ".join(str(endpoint) for each in replica.endpoints.values() for endpoint in each)

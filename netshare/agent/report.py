@@ -93,13 +93,13 @@ class Reporter:
 
     def _tell_drains(self, prepared: Prepared) -> None:
         """Tell of drains that began, were cut, and are no more."""
-        drains = by_key(prepared.drains)
+        drains, noted = by_key(prepared.drains), by_key(prepared.noted or ())
         for key, drain in drains.items():
             before = self._drains.get(key)
             if before is None or before.deadline != drain.deadline:
                 to_go = drain.to_go(prepared.now) if math.isfinite(drain.deadline) else "none"
                 _log.info(_of_drain(drain, seconds_to_go=to_go))
-            if drain.cut is not None and (before is None or before.cut is None):
+            if drain.cut is not None and (key not in noted or noted[key].cut is None):
                 level = logging.WARNING if drain.cut else logging.INFO
                 _log.log(level, _of_drain(drain, deadline="over", cut=drain.cut))
         for key, drain in self._drains.items():

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from netshare.core.flows import Flow
-from netshare.core.model import BY_LABELS, Endpoint, Listener, Replica, ReplicaState
+from netshare.core.model import BY_LABELS, Endpoint, Listener, Protocol, Replica, ReplicaState
 from netshare.core.plan import ServiceReplicas, matches_of
 from netshare.core.ruleset import Match
 
 Key = tuple[str, str]
 """What a drain is known by: the name of its service, and the id of its replica."""
+Way = tuple[Protocol, int, Endpoint]
+"""How a connection goes: its protocol, the listener's port, and who answers."""
 
 
 class Cause(StrEnum):
@@ -158,15 +160,17 @@ def seen_to(
 
 
 def _cut(drain: Drain, item: ServiceReplicas, flows: Iterable[Flow]) -> int:
-    own = {
-        (match.protocol, match.port, endpoint)
-        for replica in item.replicas
-        if replica.id == drain.replica
-        for listener, endpoints in replica.endpoints.items()
-        for match in matches_of(listener)
-        for endpoint in endpoints
-    }
+    own = {way for replica in item.replicas if replica.id == drain.replica for way in ways_to(replica)}
     return sum((flow.protocol, flow.listener.port, flow.endpoint) in own for flow in flows)
+
+
+def ways_to(replica: Replica) -> frozenset[Way]:
+    """Name the ways by which a service's connections go to a replica; another service of the same one has others."""
+    return frozenset(
+        (listener.protocol, listener.port, endpoint)
+        for listener, endpoints in replica.endpoints.items()
+        for endpoint in endpoints
+    )
 
 
 def begun(drains: Iterable[Drain], wanted: Iterable[Drain], *, is_new_deadline: bool) -> list[Drain]:

@@ -8,13 +8,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
-from netshare.core.draining import Drain, Key, by_key
+from netshare.core.draining import Drain, Key, Way, by_key, ways_to
 from netshare.core.model import Replica, ReplicaState
-from netshare.core.ruleset import Target
 from netshare.errors import EngineUnreachableError, NetshareError
 from netshare.operations.control import AgentControl, Clock, converge
 from netshare.operations.replica import judged_of
-from netshare.operations.traffic import targets
 from netshare.reconcile import Host, Prepared, prepare, reconcile
 from netshare.store.protocol import Definitions
 
@@ -28,8 +26,8 @@ _INSTANT = 0.005
 class Connections(Protocol):
     """The connections that the kernel tracks."""
 
-    def active(self, *, opening: bool = False) -> Mapping[Target, int]:
-        """Count those that are open now, by the replica they go to; ``opening``: those that will be, too."""
+    def by_way(self) -> Mapping[Way, int]:
+        """Count those that are open now, or about to be, by the way they go."""
 
 
 class End(StrEnum):
@@ -98,7 +96,7 @@ def wait(
             with suppress(EngineUnreachableError):  # it may be restarted just now
                 view = _look(host, agent, service)
             looked = clock.monotonic()
-        active, now = connections.active(opening=True), host.drains.now()
+        active, now = connections.by_way(), host.drains.now()
         those: list[Left] = []
         for key, before in tuple(waiting.items()):
             waiting[key] = drain = view.drains.get(key, before)
@@ -118,7 +116,7 @@ def left(host: Host, connections: Connections, drain: Drain) -> Left:
     """Tell how one replica stands now."""
     definitions = host.store.load()
     view = _View.of(prepare(host, definitions), definitions, drain.service)
-    return view.left(drain, connections.active(opening=True), host.drains.now())
+    return view.left(drain, connections.by_way(), host.drains.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +132,10 @@ class _View:
         _, replicas = judged_of(prepared, definitions, service)
         return cls({replica.id: replica for replica in replicas}, by_key(prepared.drains))
 
-    def left(self, drain: Drain, active: Mapping[Target, int], now: float) -> Left:
+    def left(self, drain: Drain, active: Mapping[Way, int], now: float) -> Left:
         """Count what is open."""
         replica = (self.replicas or {}).get(drain.replica)
-        count = sum(active.get(target, 0) for target in targets(replica)) if replica else 0
+        count = sum(active.get(way, 0) for way in ways_to(replica)) if replica else 0
         return Left(drain.name, count, drain.to_go(now))
 
     def end(self, drain: Drain, connections: int) -> End | None:

@@ -15,7 +15,7 @@ from netshare.runtime.directories import require_safe
 from netshare.runtime.files import replace_file
 from netshare.store.plain import NotPlainError, read_plain
 
-_LARGEST = 1 << 22
+_LARGEST = 1 << 26
 
 
 class DrainStore:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netshare.core.draining import Drain
+from netshare.core.draining import Drain, Way
 from netshare.core.health import Probe, Verdict, Verdicts
 from netshare.core.model import Container, Listener, Service
 from netshare.core.rollout import Rollout
@@ -79,14 +79,17 @@ class FakeSockets:
 
 
 class FakeConnections:
-    """What the kernel would track."""
+    """What the kernel would track; ``ways`` are those to drained replicas."""
 
     def __init__(self) -> None:
-        self.opening: dict[Target, int] = {}
         self.open: dict[Target, int] = {}
+        self.ways: dict[Way, int] = {}
 
-    def active(self, *, opening: bool = False) -> Mapping[Target, int]:
-        return self.open | self.opening if opening else self.open
+    def active(self) -> Mapping[Target, int]:
+        return self.open
+
+    def by_way(self) -> Mapping[Way, int]:
+        return self.ways
 
 
 class FakeHealth:

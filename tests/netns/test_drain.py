@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from netshare.core.model import Family
+from netshare.core.model import Endpoint, Family, Listener
 from netshare.lab.topology import Lab
 from netshare.lab.traffic import send
 from netshare.netfilter.conntrack import TrackedConnections
@@ -161,10 +162,32 @@ def test_another_service_of_the_same_replica_is_not_touched(drainer: Drainer, cl
     other = clients.one_each(port=81)
     own = clients.one_each()
     drainer.drain("replica-1")
+    at_one = Endpoint(replicas[0], 8080)
+    ways = host.lab.host.run(TrackedConnections().by_way)
+    assert {port for _, port, endpoint in ways if endpoint == at_one} == {80, 81}
     drainer.pass_(10.0)
     assert own["replica-1"].is_reset()
     assert all(client.goes_on() for client in other.values())
     assert set(clients.one_each(port=81)) == set(host.lab.replicas)
+
+
+def test_the_replicas_side_of_what_was_cut_ends_when_it_next_sends(drainer: Drainer) -> None:
+    """Else a server that goes on living would keep its half of the connection for good."""
+    host = drainer.machine
+    one, to = host.lab.replicas["replica-1"], host.at(Family.IP, 80)
+    with one.namespace.run(socket.create_server, ("", 9090)) as server:
+        host.share(Listener(80, to=9090), to=[one.address])
+        client = host.lab.client.namespace.run(socket.create_connection, (str(to.address), to.port))
+        with client, server.accept()[0] as served:
+            drainer.drain(str(one.address))
+            assert drainer.pass_(10.0) == 1
+            client.settimeout(5)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            served.settimeout(5)
+            served.sendall(b"anybody there?")
+            with pytest.raises(ConnectionResetError):
+                served.recv(1)
 
 
 def test_a_wait_counts_what_the_kernel_tracks(drainer: Drainer, clients: Clients) -> None:
@@ -275,6 +298,16 @@ def test_waiting_elsewhere_is_a_line_now_and_then_and_ends_with_the_last_connect
             process.kill()
     assert (process.returncode, err) == (0, "")
     assert out.startswith(f"web: {one.endpoint} has no connections left after ")
+
+
+def test_two_drains_at_the_same_moment_are_two(admin: Admin) -> None:
+    one, two, three = admin.lab.replicas.values()
+    running = [admin.start("drain", "web", str(each.endpoint)) for each in (one, two)]
+    for process in running:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert all(seconds_left(admin, str(each.endpoint)) > 0 for each in (one, two))
+    assert set(send(admin.lab.client.namespace, admin.lab.at(80), 20, timeout=2).answers) == {three.name}
 
 
 def test_a_wait_that_is_interrupted_leaves_the_drain(admin: Admin, callers: Clients) -> None:

@@ -16,6 +16,7 @@ ONE = endpoint("172.18.0.3", 80)
 
 def opened(fake: FakeHost, count: int) -> None:
     fake.connections.open = {Target(Protocol.TCP, ONE): count}
+    fake.connections.ways = {(Protocol.TCP, 80, ONE): count}
 
 
 def test_a_replica_gets_nothing_until_it_is_resumed(netshare: Netshare, fake: FakeHost) -> None:

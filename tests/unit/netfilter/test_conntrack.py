@@ -4,7 +4,7 @@ import pytest
 
 from netshare.core.model import Endpoint, Protocol
 from netshare.core.ruleset import Target
-from netshare.netfilter.conntrack import count
+from netshare.netfilter.conntrack import count, count_by_way
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
 from tests.unit.netfilter.conntrack_messages import CLIENT, LISTENER, direction, flow
 
@@ -38,12 +38,10 @@ def test_only_what_is_not_over_counts(protocol: Protocol, is_open: list[bool]) -
         ), f"{protocol} state {state}"
 
 
-def test_those_that_nobody_has_answered_yet_count_where_they_matter() -> None:
-    opening = [flow(FOUR, Protocol.TCP, state=1)]
-    assert count(opening, DEFAULT_MARK, opening=True) == {Target(Protocol.TCP, FOUR): 1}
-    assert count(opening, DEFAULT_MARK) == {}
-    over = [flow(FOUR, protocol, state=7) for protocol in (Protocol.TCP, Protocol.SCTP)]
-    assert count(over, DEFAULT_MARK, opening=True) == {}
+def test_by_the_way_they_go_those_that_nobody_has_answered_yet_count_too() -> None:
+    messages = [flow(FOUR, Protocol.TCP, state=state) for state in (1, 3, 7)]
+    messages += [flow(SIX, Protocol.UDP), flow(SIX, Protocol.SCTP, state=7), flow(FOUR, mark=0), memoryview(b"")]
+    assert count_by_way(messages, DEFAULT_MARK) == {(Protocol.TCP, 80, FOUR): 2, (Protocol.UDP, 80, SIX): 1}
 
 
 @pytest.mark.parametrize("mark", [None, 0, 0x00800000, 0xFEFFFFFF])

@@ -10,7 +10,6 @@ import pytest
 from netshare.core.draining import Cause, Drain
 from netshare.core.flows import Flow, Phase
 from netshare.core.model import Container, ContainerStatus, Endpoint, Protocol
-from netshare.core.ruleset import Target
 from netshare.errors import (
     DefinitionError,
     EngineUnreachableError,
@@ -64,7 +63,7 @@ def connection(number: int) -> Flow:
 def opened(fake: FakeHost, number: int, count: int) -> None:
     """Have so many connections go on to a replica."""
     fake.flows.tracked = [connection(number)] * count
-    fake.connections.open = {Target(Protocol.TCP, connection(number).endpoint): count}
+    fake.connections.ways = {(Protocol.TCP, 80, connection(number).endpoint): count}
 
 
 class TestDrain:
@@ -256,16 +255,10 @@ class TestWaiting:
         assert {each.connections for remaining in shown for each in remaining.replicas} == {2, 1}
         assert states(fake)["web-3"] == "draining"
 
-    def test_one_that_is_only_being_opened_counts(self, fake: FakeHost) -> None:
-        opened(fake, 3, 0)
-        target = Target(Protocol.TCP, connection(3).endpoint)
-        fake.connections.opening = {target: 1}
-
-        def answer(seconds: float) -> None:
-            fake.connections.opening = {target: 1} if seconds < 1 else {}
-
-        ended, _ = self.await_end(fake, answer)
-        assert (ended[0].how, ended[0].seconds >= 1) == (End.EMPTY, True)
+    def test_another_services_connections_to_it_do_not_count(self, fake: FakeHost) -> None:
+        fake.connections.ways = {(Protocol.TCP, 81, connection(3).endpoint): 5}
+        ended, _ = self.await_end(fake)
+        assert (ended[0].how, ended[0].seconds) == (End.EMPTY, 0.0)
 
     @pytest.mark.parametrize("pid", [None, 42])
     def test_until_the_deadline_and_then_it_is_cut(self, fake: FakeHost, pid: int | None) -> None:
