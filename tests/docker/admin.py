@@ -14,6 +14,7 @@ from typing import Any
 
 from netshare.errors import NetshareError
 from netshare.lab import traffic
+from netshare.lab.conversation import Conversation
 from netshare.lab.traffic import Load, Traffic
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.runtime.agent import AgentClient
@@ -184,6 +185,12 @@ class Admin:
     def load(self, *, rate: float = 200) -> Load:
         """Send requests from outside in the background, for a minute at most."""
         return Load(self.lab.client, self.lab.at(PORT), total=int(rate * _PATIENCE), rate=rate)
+
+    def talk_to(self, name: str) -> Conversation:
+        """Open connections until one is with this replica."""
+        while (conversation := self.lab.converse(PORT)).ask().replica != name:
+            conversation.close()
+        return conversation
 
     def await_traffic(self, *names: str) -> None:
         """Wait until these and no others answer."""

@@ -25,7 +25,7 @@ def test_a_stop_is_a_drain_and_what_outlives_its_deadline_is_cut(admin: PodmanAd
         stopping = threading.Thread(target=admin.lab.podman.run, args=("stop", "--time", str(PATIENT), "web-1"))
         stopping.start()
         try:
-            eventually(lambda: any("drain service=web replica='web-1' cause=stop" in line for line in agent.log()))
+            eventually(lambda: any("drain service=web replica=web-1 cause='stop'" in line for line in agent.log()))
             assert admin.requests(40).answers.keys() == {"web-2"}
             replica = admin.status()["web-1"]
             assert (replica["state"], replica["drain"]["cause"]) == ("draining", "stop")

@@ -1,6 +1,7 @@
 """A definition is read as it was written; of anything else no more comes than an error that says so."""
 
 import json
+import math
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -43,6 +44,7 @@ weights = st.dictionaries(
 checks = st.builds(HealthCheck, st.sampled_from([CheckKind.NONE, CheckKind.ENGINE])) | probed_checks().map(
     lambda check: replace(check, port=check.port or 8080)
 )
+drains = st.none() | st.just(math.inf) | st.integers(0, 86_400_000).map(lambda milliseconds: milliseconds / 1000)
 by_engine = st.builds(
     Service,
     names,
@@ -55,6 +57,7 @@ by_engine = st.builds(
     weights=weights,
     health=checks,
     fail=st.sampled_from(FailMode),
+    drain=drains,
 )
 static = st.builds(
     Service,
@@ -83,6 +86,7 @@ FIELDS = (
     "weights",
     "health",
     "fail",
+    "drain",
     "schema",
 )
 mangled = st.builds(

@@ -116,13 +116,13 @@ class TestForward:
 
     def test_old_ones_are_stopped_only_when_they_have_drained(self, world: RolloutWorld) -> None:
         target = next(iter(t for t in world.fake.driver.observe().connections if str(t.endpoint.address) == "10.0.0.1"))
-        world.fake.connections.open = {target: 2}
+        world.fake.connections.ways = {(target.protocol, 80, target.endpoint): 2}
         stopped: list[float] = []
         began = world.clock.now
 
         def close() -> None:
             if world.clock.now - began > 20:
-                world.fake.connections.open = {}
+                world.fake.connections.ways = {}
 
         world.on_sleep = close
         world.before = lambda what: stopped.append(world.clock.now - began) if what == "stop" else None
@@ -131,7 +131,8 @@ class TestForward:
         assert "web-1 stopped" in world.told
 
     def test_what_is_left_at_the_deadline_is_no_reason_to_wait(self, world: RolloutWorld) -> None:
-        world.fake.connections.open = dict.fromkeys(world.fake.driver.observe().connections, 1)
+        counted = world.fake.driver.observe().connections
+        world.fake.connections.ways = {(target.protocol, 80, target.endpoint): 1 for target in counted}
         began = world.clock.now
         assert world.roll(batch=3, drain=5.0).outcome is Outcome.COMPLETED
         assert 8 <= world.clock.now - began < 12
