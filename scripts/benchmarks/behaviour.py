@@ -49,7 +49,8 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
         {SCALE_DOWN.capitalize()}: `docker stop` of one, and nobody is told. {KILL.capitalize()}: SIGKILL to one.
         {CRASH.capitalize()}: SIGKILL to netshare's agent, or to the proxy, which is started again a second later.
         {ROLLOUT.capitalize()}: each of the three is replaced by a new one, which answers before the old one is stopped.
-        HAProxy and nginx get a new configuration and reload before each stop, netshare and Traefik follow Docker.
+        HAProxy and nginx get a new configuration and reload before each stop, netshare and Traefik follow Docker;
+        `drained first` is `netshare drain` before each stop. Connections that clients keep are then cut by the stop.
         """
     )
     present: list[Way] = []

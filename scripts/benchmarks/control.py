@@ -15,6 +15,7 @@ from netshare.core.ruleset import Ruleset
 from netshare.lab import links
 from netshare.lab.namespace import Namespace
 from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.runtime.agent import AgentClient
 from scripts.benchmarks.bed import Bed
 from scripts.benchmarks.processes import missing, run
 from scripts.benchmarks.results import Recorder
@@ -28,10 +29,12 @@ CHANGE, CHANGE_CPU, COMPARE = (
 )
 LOAD = "everything loaded"
 RESTART, RESTART_EMPTY = "agent restarted", "agent started, kernel empty"
+RECONCILE = "the agent's whole reconcile, one definition changed"
 NETSHARE, BY_NFT = "netshare", "the same change by nft -f"
 KUBE = "nft -f in kube-proxy's shape"
 NFTLB = "nftlb, by its API"
 MOST_NFTLB = 1_000
+CHANGES_OF_AGENT = 4
 
 
 def at(side: str, services: int) -> str:
@@ -171,7 +174,8 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
         every: list[NetshareSite | KubeSite | NftlbSite] = [*own, *kube, *api]
         _loads(recorder, every, loads, log)
         _changes(recorder, own, [*kube, *api], changes, slow_changes)
-        _restarts(recorder, bed, numbers[-1], loads, log)
+        for number in numbers:
+            _agent(recorder, bed, number, loads, log)
 
 
 def _loads(
@@ -202,14 +206,20 @@ def _changes(
                 other.change(recorder)
 
 
-def _restarts(recorder: Recorder, bed: Bed, services: int, times: int, log: Callable[[str], None]) -> None:
-    directory = bed.log("restart")
+def _agent(recorder: Recorder, bed: Bed, services: int, times: int, log: Callable[[str], None]) -> None:
+    """Start the agent with so many services, again and again, and have it follow a definition that changes."""
+    directory = bed.log("agent")
     netshare.define_others(directory, services)
     for measure_name in (RESTART_EMPTY, *([RESTART] * times)):
         log(f"{measure_name}, {services:,} services")
         began = time.perf_counter()
         with netshare.agent(bed, directory):
             recorder.record(measure_name, at(NETSHARE, services), "s", time.perf_counter() - began)
+            client = AgentClient(directory / "run")
+            for number in range(CHANGES_OF_AGENT):
+                netshare.define_other(directory, services // 2, port=9000 + number % 2)
+                recorder.record(RECONCILE, at(NETSHARE, services), "s", timed(client.sync))
+    bed.clear()
 
 
 def _namespace(name: str, cleanup: ExitStack) -> Namespace:

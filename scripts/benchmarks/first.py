@@ -13,9 +13,11 @@ from scripts.benchmarks.bed import Bed, Front, Kind
 from scripts.benchmarks.processes import run
 from scripts.benchmarks.results import Recorder
 from scripts.benchmarks.sides import netshare, rules
+from scripts.benchmarks.sides.direct import Tracked
 
 FIRST, SECOND = "first datagram", "second datagram"
-NONE, NFTABLES, IPTABLES = "direct to a replica", "netshare", "netshare (iptables)"
+NONE, TRACKED = "direct to a replica", "direct, connections tracked"
+NFTABLES, IPTABLES = "netshare", "netshare (iptables)"
 KUBE, ARTICLE = "nftables in kube-proxy's shape", "iptables by hand (the article's)"
 _OTHER_REPLICAS = 3
 
@@ -50,14 +52,17 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
     with ExitStack() as cleanup:
         beds = {number: cleanup.enter_context(Bed(replicas=1)) for number in numbers}
         plain = cleanup.enter_context(Bed(replicas=1))
-        for bed in (plain, *beds.values()):
+        tracked = cleanup.enter_context(Bed(replicas=1))
+        cleanup.enter_context(Tracked().serve(tracked))
+        for bed in (plain, tracked, *beds.values()):
             bed.pin()
         for side, install in installers.items():
             for number, bed in beds.items():
                 log(f"{side}, {number:,} services")
                 install(bed, number)
             for _ in range(turns):
-                _ask(recorder, at(NONE, 0), plain, _front(plain).endpoints[0], flows)
+                for name, bed in ((NONE, plain), (TRACKED, tracked)):
+                    _ask(recorder, at(name, 0), bed, _front(bed).endpoints[0], flows)
                 for number, bed in beds.items():
                     _ask(recorder, at(side, number), bed, bed.lab.at(Kind.DATAGRAMS.port), flows)
             for bed in beds.values():

@@ -129,7 +129,7 @@ def _ahead(part: Part) -> str:
         (data.P50, min),
     ):
         own = part.get(measure, OWN)
-        others = [one for one in part.sides(measure) if one.side != DIRECT and not one.side.startswith(OWN)]
+        others = [one for one in part.sides(measure) if not one.side.startswith((OWN, "direct"))]
         if own is None:
             continue
         ahead = [one for one in others if better(one.median, own.median) != own.median]
@@ -176,13 +176,16 @@ def _control(part: Part) -> Iterator[str]:
     yield _by_services(part, control.COMPARE)
     yield "Everything loaded anew in one transaction (seconds):"
     yield _by_services(part, control.LOAD)
-    yield "The agent, from its start until it has reconciled and answers (seconds):"
-    rows = [
-        (figure.measure, figure.side.rpartition("@ ")[2], number(figure.median))
-        for measure in (control.RESTART_EMPTY, control.RESTART)
-        for figure in part.sides(measure)
-    ]
-    yield table(["", "services", "s"], rows)
+    for measure, what in (
+        (
+            control.RECONCILE,
+            "What the agent needs for the whole of it, from a definition that was changed to its answer (seconds)",
+        ),
+        (control.RESTART, "The agent restarted, from its start until it has reconciled and answers (seconds)"),
+        (control.RESTART_EMPTY, "The same with nothing in the kernel yet"),
+    ):
+        yield f"{what}:"
+        yield _by_services(part, measure)
 
 
 def _events(part: Part) -> Iterator[str]:

@@ -51,7 +51,9 @@ def _data(part: Part, axes: Sequence[Any]) -> None:
 def _bars(axis: Any, figures: Sequence[Figure], values: Sequence[float], form: str) -> None:  # noqa: ANN401 (matplotlib's own)
     pairs = sorted(zip(figures, values, strict=True), key=lambda pair: data.place(pair[0].side), reverse=True)
     names = [figure.side for figure, _ in pairs]
-    colours = [REFERENCE if name == DIRECT else OWN if name.startswith("netshare") else OTHER for name in names]
+    colours = [
+        REFERENCE if name.startswith("direct") else OWN if name.startswith("netshare") else OTHER for name in names
+    ]
     bars = axis.barh(names, [value for _, value in pairs], 0.7, color=colours)
     axis.bar_label(bars, fmt=form, padding=3)
     axis.margins(x=0.15)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scripts.benchmarks.sides import caddy, envoy, haproxy, nginx, traefik
-from scripts.benchmarks.sides.direct import Direct
+from scripts.benchmarks.sides.direct import Direct, Tracked
 from scripts.benchmarks.sides.docker import DockerProxy, DockerPublished
 from scripts.benchmarks.sides.netshare import Netshare
 from scripts.benchmarks.sides.nftlb import Nftlb
@@ -18,6 +18,7 @@ def sides(*, many: int = MANY) -> Sequence[Side]:
     """Give all of them, in the order in which tables name them; three replicas, unless they say otherwise."""
     return (
         Direct(),
+        Tracked(),
         Netshare("netshare, 1 replica", replicas=1),
         Netshare("netshare"),
         Netshare("netshare, 10 replicas", replicas=10),

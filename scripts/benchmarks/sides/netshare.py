@@ -72,9 +72,14 @@ def define_front(directory: Path, front: Front) -> None:
 def define_others(directory: Path, number: int) -> None:
     """Write definitions of services that nobody asks: ten static replicas each."""
     for service in range(number):
-        first = OTHERS_ADDRESS + service * OTHERS_REPLICAS
-        endpoints = tuple(StaticEndpoint(first + replica, 8080) for replica in range(OTHERS_REPLICAS))
-        define(directory, Service(f"other-{service}", (Listener(OTHERS_PORT + service),), endpoints=endpoints))
+        define_other(directory, service)
+
+
+def define_other(directory: Path, service: int, *, port: int = 8080) -> None:
+    """Write the definition of one of them, or of what it has become."""
+    first = OTHERS_ADDRESS + service * OTHERS_REPLICAS
+    endpoints = tuple(StaticEndpoint(first + replica, port) for replica in range(OTHERS_REPLICAS))
+    define(directory, Service(f"other-{service}", (Listener(OTHERS_PORT + service),), endpoints=endpoints))
 
 
 def environment(directory: Path, driver: str = "nftables", engine: str = "") -> dict[str, str]:

@@ -10,4 +10,10 @@ from scripts.benchmarks.ways.way import Way
 
 def ways() -> Sequence[Way]:
     """Give all of them."""
-    return (NetshareWay(), reloaded.HAPROXY, reloaded.NGINX, TraefikWay())
+    return (
+        NetshareWay("netshare"),
+        NetshareWay("netshare, drained first", drains=True),
+        reloaded.HAPROXY,
+        reloaded.NGINX,
+        TraefikWay(),
+    )

@@ -1,8 +1,10 @@
 """netshare: attached once, and its agent, which follows Docker."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from docker.models.containers import Container
 
@@ -14,14 +16,22 @@ from scripts.benchmarks.ways.supervised import Supervised
 
 
 class _Running(Supervised):
-    def replace(self, old: Container, new: Container) -> None:
-        """Nothing is to be said: Docker's events do."""
+    def __init__(self, start: Callable[[], Process], drain: Callable[[str], None] | None) -> None:
+        super().__init__(start)
+        self._drain = drain
+
+    def replace(self, old: Container, new: Container) -> None:  # noqa: ARG002 (Docker tells of it)
+        """Drain the old one; or say nothing, since Docker's events do."""
+        if self._drain is not None:
+            self._drain(str(old.name))
 
 
+@dataclass(frozen=True, slots=True)
 class NetshareWay:
-    """`netshare attach`, `netshare agent`."""
+    """`netshare attach`, `netshare agent`; and `netshare drain` before a replica is stopped, if it is told to."""
 
-    name = "netshare"
+    name: str
+    drains: bool = False
 
     def lacks(self) -> str | None:
         """Nothing is needed."""
@@ -44,7 +54,7 @@ class NetshareWay:
             run(site.host, [sys.executable, "-m", "netshare", *words], environment=environment)
 
         verb("attach", "web", str(PORT), "--to", str(REPLICA_PORT), "--engine", "docker")
-        running = _Running(start)
+        running = _Running(start, partial(verb, "drain", "web") if self.drains else None)
         try:
             until(lambda: len(site.answered()) == len(replicas), "netshare to know its replicas")
             yield running
