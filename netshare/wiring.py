@@ -4,6 +4,7 @@ Imports are inside the functions, so that a verb loads what it uses and no more.
 """
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from netshare.core import parse
 from netshare.runtime import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from netshare.engine.pods import PodEngine
     from netshare.engine.protocol import Engine
@@ -61,6 +62,27 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     )
 
 
+@contextmanager
+def opened_host() -> "Iterator[Host]":
+    """Put this machine together for a while: what it has opened is closed again."""
+    from dataclasses import replace
+
+    from netshare.netfilter.flows import TrackedFlows
+    from netshare.netfilter.forwarding.host import HostForwarding
+    from netshare.netfilter.nftables.driver import NftablesDriver
+
+    own, drains = host(), drain_store()
+    driver, flows, forwarding, engines = NftablesDriver(), TrackedFlows(), HostForwarding(), _engines(drains)
+    try:
+        yield replace(own, driver=driver, flows=flows, forwarding=forwarding, engines=engines, drains=drains)
+    finally:
+        forwarding.close()
+        for engine in engines.values():
+            engine.close()
+        flows.close()
+        driver.close()
+
+
 def _engines(drains: "DrainStore") -> "dict[str, Engine]":
     from netshare.engine.docker import DockerEngine
     from netshare.engine.podman import PodmanEngine
@@ -89,6 +111,13 @@ def store() -> "DefinitionStore":
     from netshare.store.directory import DefinitionStore
 
     return DefinitionStore(paths.services_dir(paths.state_dir()))
+
+
+def drain_store() -> "DrainStore":
+    """Read the drains of this host."""
+    from netshare.store.drains import DrainStore
+
+    return DrainStore(paths.drains_path(paths.runtime_dir()))
 
 
 def agent_control(runtime_dir: Path | None = None) -> "AgentClient":

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -12,10 +11,9 @@ from netshare.cli.options import Name, Output, ReplicaName
 from netshare.cli.problems import finish
 from netshare.core import parse
 from netshare.core.draining import Drain
-from netshare.errors import NetshareError, WaitTimeoutError
 from netshare.operations import drain as operation
 from netshare.operations import draining
-from netshare.operations.draining import End, Ended, Left, Remaining
+from netshare.operations.draining import End, Ended, Left, Remaining, counted
 from netshare.runtime.capabilities import require_net_admin
 
 _PAUSE = 1.0
@@ -58,7 +56,7 @@ def drain(
                 progress=lambda remaining: line.show(*_progress(remaining)),
             )
     left = draining.left(host, connections, own)
-    problems = list(_problems(ended)) if ended else []
+    problems = list(draining.problems(ended)) if ended else []
     if form is output.Format.JSON:
         output.document(documents.of_drained(drained, left, ended, problems))
     else:
@@ -78,24 +76,11 @@ def _ended(ended: Ended) -> str:
         case End.EMPTY:
             return f"{ended.replica} has no connections left {after}"
         case End.CUT:
-            return f"{ended.replica} has no connections left {after}: {_counted(ended.cut)} cut"
+            return f"{ended.replica} has no connections left {after}: {counted(ended.cut)} cut"
         case End.GONE:
             return f"{ended.replica} has ended {after}"
         case End.RESUMED:
             return f"{ended.replica} takes new connections again {after}"
-
-
-def _problems(ended: Ended) -> Iterator[NetshareError]:
-    """Say what a script should know: that somebody was cut off, or that the drain did not last."""
-    if ended.how is End.CUT:
-        yield WaitTimeoutError(
-            f"{_counted(ended.cut)} of {ended.replica} cut at the deadline",
-            hint="where clients need longer: --timeout 5m, or for every drain of the service, attach --drain 5m",
-        )
-    if ended.how is End.RESUMED:
-        yield NetshareError(
-            f"{ended.replica} was resumed while it drained", hint="drain it again if that was not meant"
-        )
 
 
 def _progress(remaining: Remaining) -> tuple[str, str]:
@@ -107,11 +92,7 @@ def _progress(remaining: Remaining) -> tuple[str, str]:
 
 def _stands(left: Left) -> str:
     until = f"{math.ceil(left.to_go)} s to go" if math.isfinite(left.to_go) else "no deadline"
-    return f"{_counted(left.connections)} left, {until}"
-
-
-def _counted(connections: int) -> str:
-    return "1 connection" if connections == 1 else f"{connections} connections"
+    return f"{counted(left.connections)} left, {until}"
 
 
 def _nobody(own: Drain) -> str:

@@ -1,8 +1,8 @@
 """``netshare version``."""
 
-from netshare import __version__
 from netshare.cli import documents, output
 from netshare.cli.options import Output
+from netshare.runtime.version import __version__
 
 
 def version(form: Output = output.Format.TABLE) -> None:

@@ -1,7 +1,7 @@
 """Waiting until drained replicas have no connection left, or until their deadline; what is left then is cut."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from netshare.core.draining import Drain, Key, Way, by_key, ways_to
 from netshare.core.model import Replica, ReplicaState
-from netshare.errors import EngineUnreachableError, NetshareError
+from netshare.errors import EngineUnreachableError, NetshareError, WaitTimeoutError
 from netshare.operations.control import AgentControl, Clock, converge
 from netshare.operations.replica import judged_of
 from netshare.reconcile import Host, Prepared, prepare, reconcile
@@ -110,6 +110,24 @@ def wait(
             return tuple(ended[drain.key] for drain in drains)
         progress(Remaining(service, tuple(those)))
         clock.sleep(max(_INSTANT, min(INTERVAL, *(each.to_go for each in those))))
+
+
+def problems(ended: Ended) -> Iterator[NetshareError]:
+    """Say what a script should know: that somebody was cut off, or that the drain did not last."""
+    if ended.how is End.CUT:
+        yield WaitTimeoutError(
+            f"{counted(ended.cut)} of {ended.replica} cut at the deadline",
+            hint="where clients need longer: --timeout 5m, or for every drain of the service, attach --drain 5m",
+        )
+    if ended.how is End.RESUMED:
+        yield NetshareError(
+            f"{ended.replica} was resumed while it drained", hint="drain it again if that was not meant"
+        )
+
+
+def counted(connections: int) -> str:
+    """Say how many that are."""
+    return "1 connection" if connections == 1 else f"{connections} connections"
 
 
 def left(host: Host, connections: Connections, drain: Drain) -> Left:

@@ -19,7 +19,7 @@ _DEEPEST = 16
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
-Path = tuple[int | str, ...]
+Place = tuple[int | str, ...]
 
 # Ten times as fast as the other, where PyYAML was built with it.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -38,9 +38,9 @@ class Document:
     """What a text says, and on which lines (from 1; none for JSON)."""
 
     data: object
-    lines: dict[Path, int]
+    lines: dict[Place, int]
 
-    def line(self, path: Path) -> int | None:
+    def line(self, path: Place) -> int | None:
         """Find the line of a part, or of the nearest whole that is there."""
         ends = (path[:end] for end in range(len(path), -1, -1))
         return next((self.lines[part] for part in ends if part in self.lines), None)
@@ -92,7 +92,7 @@ def _yaml(text: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         why = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InvalidDocumentError(f"it is not YAML: {why}", mark.line + 1 if mark else None) from error
-    lines: dict[Path, int] = {}
+    lines: dict[Place, int] = {}
     return Document(None if root is None else _plain(root, (), lines), lines)
 
 
@@ -117,7 +117,7 @@ def _line(part: yaml.Event | yaml.Node) -> int:
     return int(part.start_mark.line) + 1  # type: ignore[union-attr] # what is parsed from a text has a mark
 
 
-def _plain(node: yaml.Node, path: Path, lines: dict[Path, int]) -> object:
+def _plain(node: yaml.Node, path: Place, lines: dict[Place, int]) -> object:
     lines[path] = _line(node)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, index), lines) for index, item in enumerate(node.value)]
@@ -128,7 +128,7 @@ def _plain(node: yaml.Node, path: Path, lines: dict[Path, int]) -> object:
     return str(node.value) if is_text else _scalar(str(node.value))
 
 
-def _pairs(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> Iterator[tuple[str, object]]:
+def _pairs(node: yaml.MappingNode, path: Place, lines: dict[Place, int]) -> Iterator[tuple[str, object]]:
     seen: set[str] = set()
     for key, value in node.value:
         line = _line(key)

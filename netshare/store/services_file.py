@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import yaml
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from netshare.core.model import Service
 from netshare.errors import DefinitionError, UsageError
 from netshare.store import schema
-from netshare.store.document import Document, InvalidDocumentError, Path, read
+from netshare.store.document import LARGEST, Document, InvalidDocumentError, Place, read
 from netshare.store.schema import SCHEMA, InvalidDefinitionError, ServiceModel
 
 _HEADER = "# Services of netshare: `netshare apply -f FILE` brings a host to them, `netshare diff -f FILE` compares.\n"
@@ -29,6 +30,21 @@ class _File(BaseModel):
 
     version: Literal[1] = Field(alias="schema", description="The version of this format.")
     services: list[ServiceModel] = Field(description="The services, each once.")
+
+
+def load(path: Path) -> tuple[Service, ...]:
+    """Read the services of the file at a path.
+
+    Raises:
+        DefinitionError: it can't be read, or is not such a file.
+
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise DefinitionError(f"{path} can't be read: {error.strerror}", hint="name a file of services") from error
+    return decode(content, str(path))
 
 
 def decode(content: bytes, name: str) -> tuple[Service, ...]:
@@ -45,6 +61,22 @@ def decode(content: bytes, name: str) -> tuple[Service, ...]:
     services = _services(document, name)
     _check_each(document, services, name)
     return tuple(services)
+
+
+def checked(services: Iterable[Service], name: str) -> tuple[Service, ...]:
+    """Check services that a program built by hand as those of a file are.
+
+    Raises:
+        DefinitionError: one is not sound.
+
+    """
+    them = tuple(services)
+    for service in them:
+        try:
+            fields(service)
+        except ValidationError as error:
+            raise _invalid(name, None, f"{service.name!r}: {schema.first(error)}") from error
+    return decode(encode(them), name)
 
 
 def encode(services: Iterable[Service]) -> bytes:
@@ -116,8 +148,8 @@ def _check_each(document: Document, services: Sequence[Service], name: str) -> N
             holders[listener] = service.name
 
 
-def _shown(path: Path) -> str:
-    return ".".join(map(str, path))
+def _shown(place: Place) -> str:
+    return ".".join(map(str, place))
 
 
 def _invalid(name: str, line: int | None, why: str) -> DefinitionError:

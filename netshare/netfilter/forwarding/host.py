@@ -31,6 +31,10 @@ class HostForwarding:
         self._rule = places.rule(mark)
         self._lookout = Lookout(mark)
 
+    def close(self) -> None:
+        """Close what it looks through; the next use opens it again."""
+        self._lookout.close()
+
     def ensure(self, *, needed: bool) -> Sequence[Obstacle]:
         """Put the rules in their places, or, where they are not needed, remove them; give what they can't overcome.
 

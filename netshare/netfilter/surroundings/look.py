@@ -77,6 +77,12 @@ class Lookout:
             self._netlink = Netlink(SUBSYSTEM_NFTABLES)
         return self._netlink
 
+    def close(self) -> None:
+        """Close the socket; the next use opens another."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
     def look(self) -> Surroundings:
         """Look at everything.
 
