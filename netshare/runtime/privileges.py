@@ -16,8 +16,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import netshare
-
 DAC_READ_SEARCH, SETPCAP, NET_BIND_SERVICE, NET_ADMIN, NET_RAW = 2, 8, 10, 12, 13
 """Their numbers in include/uapi/linux/capability.h."""
 
@@ -39,7 +37,7 @@ def drop() -> None:
         OSError: the kernel refuses to take it, as no kernel does.
 
     """
-    places = {Path(netshare.__file__).parent, *map(Path, filter(None, sys.path))}
+    places = {Path(__file__).parents[1], *map(Path, filter(None, sys.path))}
     keep_only(KEPT if all(map(_is_readable, places)) else KEPT | {DAC_READ_SEARCH})
 
 
