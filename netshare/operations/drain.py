@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from netshare.core.draining import Cause, Drain, begun, by_key, drain_of
 from netshare.core.model import Replica, ReplicaState
-from netshare.errors import NetshareError
+from netshare.errors import EngineUnreachableError, NetshareError
 from netshare.operations.control import AgentControl, converge
 from netshare.operations.replica import judged, named
 from netshare.reconcile import Host
@@ -128,7 +128,10 @@ def _of_gone(replicas: Iterable[Replica]) -> list[str]:
 
 def _of_none_left(host: Host, name: str) -> list[str]:
     """Say so where nobody is left to take new connections."""
-    service, replicas = judged(host, host.store.load(), name)
+    try:
+        service, replicas = judged(host, host.store.load(), name)
+    except EngineUnreachableError:  # since just now: what was asked for is done
+        return []
     if any(replica.offers(listener) and replica.weight for replica in replicas for listener in service.listeners):
         return []
     return [f"no other replica of {name} takes connections: new ones are refused until one does"]

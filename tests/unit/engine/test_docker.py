@@ -55,6 +55,42 @@ def test_the_second_listing_is_one_request(dockerd: FakeDockerd, engine: DockerE
     assert dockerd.asked[4:] == ["/containers/json"]
 
 
+class TestWhoWasSentItsStopSignalBefore:
+    """Docker's listing calls a container running to its last breath: someone who heard of the signal has to tell."""
+
+    @pytest.mark.parametrize(
+        ("started", "is_leaving"), [("2026-11-22T07:00:00Z", True), ("2026-11-22T09:00:00Z", False)]
+    )
+    def test_is_leaving_unless_it_has_started_since(
+        self, dockerd: FakeDockerd, started: str, *, is_leaving: bool
+    ) -> None:
+        dockerd.answers["/containers/json"] = 200, [docker_20()]
+        dockerd.answers[f"/containers/{WEB_1}/json"] = 200, {"State": {"StartedAt": started}}
+        eight = 1_795_334_400_000_000_000  # 2026-11-22T08:00:00Z
+        engine = DockerEngine(dockerd.url, lambda: {WEB_1: eight})
+        assert [container.leaving for container in engine.containers()] == [is_leaving]
+        assert [container.leaving for container in engine.containers()] == [is_leaving]
+        assert dockerd.asked.count(f"/containers/{WEB_1}/json") == 1
+        engine.close()
+
+    def test_is_forgotten_when_it_starts(self, dockerd: FakeDockerd) -> None:
+        dockerd.answers["/containers/json"] = 200, [docker_20()]
+        dockerd.answers[f"/containers/{WEB_1}/json"] = 200, {"State": {"StartedAt": "2026-11-22T07:00:00Z"}}
+        engine = DockerEngine(dockerd.url, lambda: {WEB_1: AT})
+        assert [container.leaving for container in engine.containers()] == [True]
+        dockerd.tell(event("container", "start", {}))
+        list(islice(engine.events(), 2))
+        assert [container.leaving for container in engine.containers()] == [False]
+        engine.close()
+
+    def test_is_forgotten_when_it_is_gone(self, dockerd: FakeDockerd) -> None:
+        engine = DockerEngine(dockerd.url, lambda: {WEB_1: AT})
+        assert engine.containers() == ()
+        dockerd.answers["/containers/json"] = 200, [docker_20()]
+        assert [container.leaving for container in engine.containers()] == [False]
+        engine.close()
+
+
 def test_a_rootless_engine_is_an_obstacle(dockerd: FakeDockerd, engine: DockerEngine) -> None:
     dockerd.answers["/info"] = 200, {"SecurityOptions": ["name=rootless"]}
     dockerd.answers["/containers/json"] = 200, [docker_20()]

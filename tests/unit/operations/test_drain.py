@@ -171,6 +171,13 @@ class TestDrain:
         assert fake.drains.noted == noted
         assert in_rotation(fake) == ["3", "4"]
 
+    def test_an_engine_that_goes_silent_at_once_takes_nothing_back(self) -> None:
+        fake = served()
+        fake.agent.running_pid = 42
+        fake.agent.sync = fake.engine.die  # type: ignore[method-assign]
+        assert begin(fake, "web-3").changed
+        assert [each.name for each in fake.drains.noted] == ["web-3"]
+
     def test_by_the_agent_where_one_runs(self) -> None:
         fake = served()
         fake.agent.running_pid = 42

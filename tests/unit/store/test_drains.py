@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,17 @@ def test_what_was_written_is_read_again(store: DrainStore, path: Path) -> None:
     store.save([TWO])
     assert store.load() == (TWO,)
     assert os.listdir(path.parent) == [path.name]  # noqa: PTH208 (names are wanted)
+
+
+def test_who_was_sent_its_stop_signal_and_when(store: DrainStore, path: Path) -> None:
+    stop = replace(ONE, cause=Cause.STOP, since=90.0)
+    store.save([stop, replace(stop, replica="other", cause=Cause.HAND), replace(stop, replica="pod", engine="podman")])
+    ten_seconds_ago = time.time_ns() - 10_000_000_000
+    found = store.stopping("docker")
+    assert found.keys() == {"3f2a"}
+    assert ten_seconds_ago <= found["3f2a"] <= ten_seconds_ago + 60_000_000_000
+    path.write_text("garbage")
+    assert store.stopping("docker") == {}
 
 
 def test_there_is_no_file_while_nothing_drains(store: DrainStore, path: Path) -> None:
