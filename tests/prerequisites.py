@@ -57,6 +57,13 @@ def program(name: str) -> str | None:
     return None if shutil.which(name, path=path) else f"needs the program {name}"
 
 
+def legacy_iptables() -> str | None:
+    """Check for the tools of legacy xtables, and for the lock they take (iptables/xshared.c)."""
+    if missing := program("iptables-legacy-restore"):
+        return missing
+    return root() and "needs root, for the lock of legacy iptables"
+
+
 @cache
 def user_namespaces() -> str | None:
     """Check that the host lets an ordinary user be root of a namespace of their own."""

@@ -14,9 +14,8 @@ from netshare.errors import UsageError
 
 MAX_PORT = 65535
 MAX_WEIGHT = 256
-DRIVERS = ("auto", "nftables")
+DRIVERS = ("auto", "nftables", "iptables")
 ENGINES = ("docker", "podman", "static")
-_LATER_DRIVERS = ("iptables",)
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 _SERVICE_NAME = re.compile(rf"(?:{_NAME}/)?{_NAME}")

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
+from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
 
 
@@ -29,6 +30,10 @@ class Driver(Protocol):
     def name(self) -> str:
         """``nftables`` or ``iptables``."""
 
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """The strategies it has; a ruleset with another is refused as a whole."""
+
     def observe(self) -> Observation:
         """Read back what is programmed.
 
@@ -47,7 +52,10 @@ class Driver(Protocol):
         """
 
     def apply(self, change: Change) -> None:
-        """Commit a change in one atomic transaction; an empty one does not touch the kernel.
+        """Commit a change as a whole; an empty one does not touch the kernel.
+
+        nftables commits all of it in one transaction. iptables commits table by table, in an order in which each is
+        ready for the next, and takes back what it has done where one is refused.
 
         Raises:
             NotPermittedError: needs CAP_NET_ADMIN in this network namespace.

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
+from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Driver, Observation
 
@@ -34,6 +35,11 @@ class RememberingDriver:
     def name(self) -> str:
         """The wrapped driver's name."""
         return self._driver.name
+
+    @property
+    def strategies(self) -> frozenset[Strategy]:
+        """The wrapped driver's strategies."""
+        return self._driver.strategies
 
     def observe(self) -> Observation:
         """Answer from memory where nothing has been committed since, else read and remember."""

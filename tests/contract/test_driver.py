@@ -1,10 +1,12 @@
 """What every driver does, the fake one included: other tests may trust the fake because of this."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from netshare.core import parse
 from netshare.core.diff import diff
 from netshare.core.model import Endpoint, Family, IPAddress, Protocol, Strategy
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
@@ -44,7 +46,7 @@ def three(match: Match) -> Ruleset:
 
 
 def test_it_has_a_name_that_the_command_line_knows(bench: Bench) -> None:
-    assert bench.driver.name == "nftables"
+    assert bench.driver.name in parse.DRIVERS
 
 
 def test_nothing_is_observed_where_nothing_is(bench: Bench) -> None:
@@ -229,8 +231,31 @@ def test_a_ruleset_is_rendered_as_text_without_touching_the_kernel(bench: Bench)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rulesets(), rulesets())
 def test_any_ruleset_is_reached_from_any_other(bench: Bench, before: Ruleset, after: Ruleset) -> None:
+    before, after = possible(before, bench), possible(after, bench)
     bench.start(before)
     bench.check(before)
     bench.change(after)
     bench.change(after)
     bench.change(before)
+
+
+def possible(drawn: Ruleset, bench: Bench) -> Ruleset:
+    """Replace a strategy that the driver does not have."""
+    strategies = bench.driver.strategies
+    dispatches = {
+        match: each if each.strategy in (None, *strategies) else replace(each, strategy=Strategy.RANDOM)
+        for match, each in drawn.dispatches.items()
+    }
+    return replace(drawn, dispatches=dispatches)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+def test_a_strategy_that_it_does_not_have_is_refused_and_changes_nothing(bench: Bench, strategy: Strategy) -> None:
+    bench.start(HELD)
+    after = replace(HELD, dispatches={**HELD.dispatches, WEB: Dispatch("web", strategy, (A,))})
+    if strategy in bench.driver.strategies:
+        bench.change(after)
+        return
+    with pytest.raises(NetfilterError, match=strategy):
+        bench.driver.apply(diff(HELD, after))
+    bench.check(HELD)

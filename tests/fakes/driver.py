@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from netshare.core.diff import Change
 from netshare.core.links import IPNetwork, Link
-from netshare.core.model import Endpoint
+from netshare.core.model import Endpoint, Strategy
 from netshare.core.obstacle import Obstacle
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.errors import NetfilterError, NetshareError
@@ -20,6 +20,7 @@ class FakeDriver:
     """
 
     name = "nftables"
+    strategies = frozenset(Strategy)
 
     def __init__(self) -> None:
         self.committed: list[Change] = []

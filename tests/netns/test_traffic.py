@@ -14,7 +14,8 @@ from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab, LabReplica
 from netshare.lab.traffic import Load, Traffic, send
 from netshare.netfilter.conntrack import TrackedConnections
-from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.netfilter.driver import Driver
+from tests.inside import DRIVERS, driver_inside
 from tests.netns.waiting import until
 
 pytestmark = pytest.mark.netns
@@ -29,7 +30,7 @@ BOUNDS = {1: 0.0, 3: 27.63, 10: 47.87}
 class Host:
     """The lab's host, with services on it."""
 
-    def __init__(self, lab: Lab, driver: NftablesDriver) -> None:
+    def __init__(self, lab: Lab, driver: Driver) -> None:
         self.lab = lab
         self.driver = driver
 
@@ -80,12 +81,10 @@ class Host:
         return self.lab.host.run(TrackedConnections().active)
 
 
-@pytest.fixture
-def host(lab: Lab) -> Iterator[Host]:
-    driver = NftablesDriver()
-    lab.host.run(driver.generation)
-    yield Host(lab, driver)
-    driver.close()
+@pytest.fixture(params=DRIVERS)
+def host(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Host]:
+    with driver_inside(lab.host, request.param) as driver:
+        yield Host(lab, driver)
 
 
 def chi_square(answers: Mapping[str, int], cells: int) -> float:
@@ -98,10 +97,9 @@ def chi_square(answers: Mapping[str, int], cells: int) -> float:
 class TestSpread:
     @pytest.mark.parametrize("family", Family)
     @pytest.mark.parametrize("replicas", [1, 3, 10])
-    def test_equal_shares(self, replicas: int, family: Family) -> None:
-        with Lab(replicas=replicas) as lab:
-            driver = NftablesDriver()
-            lab.host.run(driver.generation)
+    @pytest.mark.parametrize("name", DRIVERS)
+    def test_equal_shares(self, name: str, replicas: int, family: Family) -> None:
+        with Lab(replicas=replicas) as lab, driver_inside(lab.host, name) as driver:
             host = Host(lab, driver)
             host.serve(*lab.replicas.values())
             answers = host.ask(2000, family).answers
@@ -109,7 +107,6 @@ class TestSpread:
             assert chi_square(answers, replicas) <= BOUNDS[replicas]
             answers = host.ask(500, family, Protocol.UDP).answers
             assert chi_square(answers, replicas) <= BOUNDS[replicas]
-            driver.close()
 
     def test_the_bound_tells_an_even_spread_from_the_popular_recipe(self) -> None:
         assert chi_square({"a": 700, "b": 650, "c": 650}, 3) < BOUNDS[3]

@@ -81,11 +81,6 @@ class HostForwarding:
     def _rewrite(self, table: FilterTable, *, needed: bool) -> bool:
         changes = places.rewrite(table, self._rule, needed=needed)
         if changes:
-            script = "\n".join((f"*{TABLE}", *map(line, changes), "COMMIT", ""))
+            script = "\n".join((f"*{TABLE}", *map(join, changes), "COMMIT", ""))
             command.run(f"{table.variant.program}-restore", "-w", "5", "--noflush", given=script)
         return bool(changes)
-
-
-def line(words: Words) -> str:
-    """Write a line for ``iptables-restore``, which knows double quotes and no others (xshared.c, add_param_to_argv)."""
-    return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)

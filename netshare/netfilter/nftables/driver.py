@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from netshare.core.diff import Change, diff
+from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Observation
 from netshare.netfilter.netlink import SUBSYSTEM_NFTABLES, Netlink
@@ -20,6 +21,7 @@ class NftablesDriver:
     """
 
     name = "nftables"
+    strategies = frozenset(Strategy)
 
     def __init__(self, mark: int = DEFAULT_MARK) -> None:
         """``mark`` is the bit of a flow's connection mark that says it is netshare's."""

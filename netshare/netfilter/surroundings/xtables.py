@@ -3,25 +3,18 @@
 Whether a table is there is asked of the kernel and not of the tool, because merely listing a legacy table creates it.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from netshare.core.model import Family
 from netshare.netfilter import command
+from netshare.netfilter.rule_words import Words, split
 
 TABLE = "filter"
 FORWARD = "FORWARD"
 DOCKER_USER = "DOCKER-USER"
-
-_WORD = re.compile(r'"((?:[^"\\]|\\.)+)"|(\S+)')
-_ESCAPED = re.compile(r"\\(.)")
-
-Words = tuple[str, ...]
-"""A rule as ``iptables -S`` lists it, from ``-A CHAIN`` on."""
-
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -94,7 +87,7 @@ def parse(variant: Variant, lines: Iterable[str]) -> FilterTable:
     """Read what ``iptables -S`` prints."""
     policies: dict[str, str] = {}
     chains: dict[str, list[Words]] = {}
-    for words in _split(lines):
+    for words in (split(line) for line in lines if line.startswith("-")):
         match words:
             case ("-P", chain, policy, *_):
                 policies[chain] = policy
@@ -110,13 +103,3 @@ def parse(variant: Variant, lines: Iterable[str]) -> FilterTable:
         MappingProxyType(policies),
         MappingProxyType({name: tuple(rules) for name, rules in chains.items()}),
     )
-
-
-def _split(lines: Iterable[str]) -> Iterator[Words]:
-    """Take lines apart; only double quotes quote, and in them a backslash (xtables_save_string)."""
-    for line in lines:
-        if line.startswith("-"):
-            yield tuple(
-                _ESCAPED.sub(r"\1", quoted) if quoted else plain.replace('""', "")
-                for quoted, plain in _WORD.findall(line)
-            )
