@@ -28,6 +28,7 @@ from netshare.engine.protocol import Lister
 from netshare.engine.silence import unanswered
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from netshare.netfilter.driver import Driver, Observation
+from netshare.netfilter.placing import by_name, possible
 from netshare.netfilter.rivals import Sockets, rival
 from netshare.store.protocol import Definitions, RolloutRecords, Rollouts, Store
 
@@ -139,6 +140,7 @@ class Prepared:
 
     ``problems`` name what could not be read; the services they concern (``kept``) stay as the kernel has them.
     ``obstacles`` are what others' firewalls drop all the same; ``silent`` are the engines to blame for what is kept.
+    ``impossible`` are the services that no driver here can program, with the reason; they are kept too.
     ``labelled`` are the services that labels make, kept ones as the kernel has them; ``notices`` are what else labels
     ask for. ``drains`` are those there are, at the time ``now``; ``noted`` are those that were there before, unless
     they can't be read. ``stuck`` are the names of services whose rollout can't be read, each with why.
@@ -154,6 +156,7 @@ class Prepared:
     cleaned: Cleaned = Cleaned()
     obstacles: tuple[Obstacle, ...] = ()
     silent: frozenset[str] = frozenset()
+    impossible: Mapping[str, NetshareError] = field(default_factory=lambda: MappingProxyType({}))
     labelled: tuple[Service, ...] = ()
     notices: tuple[Notice, ...] = ()
     drains: Sequence[Drain] = ()
@@ -186,13 +189,15 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     containers, silent = list_containers(host.engines, definitions.services)
     rollouts = host.rollouts.load()
     known, unknown, to_blame = _split(definitions.services, host.engines, silent)
+    known, impossible = possible(known, host.driver)
     observation = host.driver.observe()
     held = observation.ruleset
     # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
     unheard = unanswered(host.engines, silent)
     frozen = held_by_labels(held) if unheard else _stuck(held, rollouts)
     stuck = [service for service in known if service.name in rollouts.unreadable]
-    kept = frozenset(service.name for service in (*unknown, *stuck)) | frozen | definitions.unreadable.keys()
+    kept = frozenset(service.name for service in (*unknown, *stuck)) | frozen
+    kept |= definitions.unreadable.keys() | impossible.keys()
     made = labelled(
         containers,
         Given(
@@ -202,6 +207,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
             held=held,
             kept=kept,
             rival=partial(rival, containers=containers, sockets=host.sockets),
+            strategies=host.driver.offers[host.driver.name].strategies,
         ),
     )
     services = [service for service in (*known, *made.services) if service.name not in rollouts.unreadable]
@@ -210,7 +216,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     drains = settled(noted or (), seen, kept, now)
     there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
     links = host.links.list()
-    wanted = plan(there, links=links, keep=kept, held=held)
+    wanted = plan(there, links=links, keep=kept, held=held, driver=host.driver.name)
     used = tuple(link for link in links if link.network in wanted.hairpins)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
     rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
@@ -218,12 +224,19 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     return Prepared(
         services=there,
         kept=kept,
-        problems=(*definitions.unreadable.values(), *to_blame.values(), *unusable, *rollouts.unreadable.values()),
+        problems=(
+            *definitions.unreadable.values(),
+            *to_blame.values(),
+            *by_name(impossible),
+            *unusable,
+            *rollouts.unreadable.values(),
+        ),
         links=used,
         containers=tuple(containers),
         observation=observation,
         change=diff(held, wanted, rebuild=rebuild),
         silent=frozenset(to_blame),
+        impossible=impossible,
         labelled=(*made.services, *(as_held(owner, held) for owner in sorted(frozen))),
         notices=made.notices,
         drains=drains,

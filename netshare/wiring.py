@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from netshare.engine.pods import PodEngine
     from netshare.engine.protocol import Engine
     from netshare.netfilter.conntrack import TrackedConnections
+    from netshare.netfilter.driver import Driver
+    from netshare.netfilter.drivers import HostDrivers
     from netshare.netfilter.examination import KernelExamination
+    from netshare.netfilter.nftables.driver import NftablesDriver
     from netshare.netfilter.sockets import ListeningSockets
     from netshare.operations.agent_unit import Wanted
     from netshare.operations.demo_steps import Step
@@ -37,20 +40,18 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     from netshare.netfilter.bridges import HostLinks
     from netshare.netfilter.flows import TrackedFlows
     from netshare.netfilter.forwarding.host import HostForwarding
-    from netshare.netfilter.nftables.driver import NftablesDriver
     from netshare.reconcile import Host
     from netshare.runtime.lock import exclusive
     from netshare.store.directory import DefinitionStore
     from netshare.store.drains import DrainStore
     from netshare.store.rollouts import RolloutStore
 
-    parse.driver(os.environ.get("NETSHARE_DRIVER") or "auto")  # there is one so far; another name is an error
     runtime, state = runtime_dir or paths.runtime_dir(), state_dir or paths.state_dir()
     lock, drains = paths.lock_path(runtime), DrainStore(paths.drains_path(runtime))
     return Host(
         store=DefinitionStore(paths.services_dir(state)),
         engines=_engines(drains),
-        driver=NftablesDriver(),
+        driver=drivers(),
         forwarding=HostForwarding(),
         links=HostLinks(runtime),
         flows=TrackedFlows(),
@@ -60,6 +61,27 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
         rollouts=RolloutStore(paths.rollouts_dir(state)),
         lock=lambda: exclusive(lock),
     )
+
+
+def drivers(nftables: "NftablesDriver | None" = None, *, remembering: bool = False) -> "HostDrivers":
+    """Put the drivers together; ``NETSHARE_DRIVER`` names the one for services that name none.
+
+    ``remembering`` is for those who stay: what is in nf_tables is then read again only after another's commit.
+    """
+    from netshare.core.model import AUTO, IPTABLES, NFTABLES
+    from netshare.netfilter.drivers import HostDrivers
+    from netshare.netfilter.iptables.driver import IptablesDriver
+    from netshare.netfilter.memory import RememberingDriver
+    from netshare.netfilter.nftables.driver import NftablesDriver
+    from netshare.netfilter.offers import offers
+
+    default = parse.driver(os.environ.get("NETSHARE_DRIVER") or AUTO)
+    native = nftables or NftablesDriver()
+    there: dict[str, Driver] = {
+        NFTABLES: RememberingDriver(native) if remembering else native,
+        IPTABLES: IptablesDriver(),
+    }
+    return HostDrivers(there, default, lambda: offers(native))
 
 
 @contextmanager
@@ -74,7 +96,7 @@ def opened_host() -> "Iterator[Host]":
     own, drains = host(), drain_store()
     driver, flows, forwarding, engines = NftablesDriver(), TrackedFlows(), HostForwarding(), _engines(drains)
     try:
-        yield replace(own, driver=driver, flows=flows, forwarding=forwarding, engines=engines, drains=drains)
+        yield replace(own, driver=drivers(driver), flows=flows, forwarding=forwarding, engines=engines, drains=drains)
     finally:
         forwarding.close()
         for engine in engines.values():
@@ -195,14 +217,13 @@ def run_agent() -> None:
 
     from netshare.agent.daemon import run
     from netshare.netfilter.commits import CommitWatch
-    from netshare.netfilter.memory import RememberingDriver
     from netshare.netfilter.nftables.driver import NftablesDriver
     from netshare.netfilter.reservation import PortReservation
     from netshare.netfilter.unanswered import UnansweredConnections
     from netshare.store.drains import DrainStore
 
     driver = NftablesDriver()
-    own = replace(host(), driver=RememberingDriver(driver))
+    own = replace(host(), driver=drivers(driver, remembering=True))
     run(
         own,
         _engines(DrainStore(paths.drains_path(paths.runtime_dir()))),
@@ -224,7 +245,7 @@ def demo() -> "Generator[Step, None, None]":
 
     def adapters(directory: Path) -> Adapters:
         driver, flows, runtime_dir = NftablesDriver(), TrackedFlows(), directory / "run"
-        lab_host = replace(host(directory / "state", runtime_dir), engines={}, driver=driver, flows=flows)
+        lab_host = replace(host(directory / "state", runtime_dir), engines={}, driver=drivers(driver), flows=flows)
 
         def close() -> None:
             driver.close()

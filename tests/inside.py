@@ -1,18 +1,20 @@
 """A driver that works in a lab's namespace, whichever thread calls it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from netshare.core.diff import Change
-from netshare.core.model import Strategy
-from netshare.core.ruleset import Ruleset
+from netshare.core.model import IPTABLES, NFTABLES
+from netshare.core.ruleset import Ruleset, Target
 from netshare.lab.namespace import Namespace
-from netshare.netfilter.driver import Driver, Observation
+from netshare.netfilter.driver import Driver, Observation, Offer
+from netshare.netfilter.drivers import HostDrivers
 from netshare.netfilter.iptables.driver import IptablesDriver
 from netshare.netfilter.nftables.driver import NftablesDriver
+from netshare.netfilter.offers import offers
 from tests.prerequisites import legacy_iptables, require
 
-DRIVERS = ("nftables", "iptables")
+DRIVERS = (NFTABLES, IPTABLES)
 
 
 class InNamespace:
@@ -27,11 +29,14 @@ class InNamespace:
         return self._driver.name
 
     @property
-    def strategies(self) -> frozenset[Strategy]:
-        return self._driver.strategies
+    def offers(self) -> Mapping[str, Offer]:
+        return self._driver.offers
 
     def observe(self) -> Observation:
         return self._namespace.run(self._driver.observe)
+
+    def connections(self) -> Mapping[Target, int]:
+        return self._namespace.run(self._driver.connections)
 
     def apply(self, change: Change) -> None:
         self._namespace.run(self._driver.apply, change)
@@ -43,10 +48,17 @@ class InNamespace:
         return self._driver.render(ruleset)
 
 
+def host_drivers(native: NftablesDriver, default: str) -> HostDrivers:
+    """Put all drivers together as `netshare.wiring` does, whatever the environment says."""
+    if default == IPTABLES:
+        require(legacy_iptables())
+    return HostDrivers({NFTABLES: native, IPTABLES: IptablesDriver()}, default, lambda: offers(native))
+
+
 @contextmanager
 def driver_inside(namespace: Namespace, name: str) -> Iterator[Driver]:
     """Have a driver for a namespace."""
-    if name == "iptables":
+    if name == IPTABLES:
         require(legacy_iptables())
         yield InNamespace(namespace, IptablesDriver())
         return

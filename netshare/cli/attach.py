@@ -92,7 +92,7 @@ def attach(
     ] = None,
     driver: Annotated[
         str | None,
-        typer.Option(metavar="DRIVER", help="auto (the default) or nftables."),
+        typer.Option(metavar="DRIVER", help="auto (the default), nftables or iptables."),
     ] = None,
     wait: Annotated[
         bool,

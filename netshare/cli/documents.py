@@ -33,7 +33,7 @@ def of_error(error: NetshareError) -> Document:
 
 def of_listing(listing: Listing, driver: str) -> Document:
     """Describe the definitions."""
-    services = [_service(service, driver) for service in listing.services]
+    services = [_service(service, service.placed(driver)) for service in listing.services]
     return _services(listing.agent, services, listing.problems) | {
         "notices": [*map(_notice, listing.notices), *({"message": remark} for remark in listing.remarks)]
     }

@@ -53,7 +53,8 @@ class Given:
 
     ``attached`` are the services of definitions, ``unreadable`` the names of definitions that can't be read,
     ``weights`` what was given by hand to replicas of services that labels make. Services of ``kept`` owners stay as the
-    kernel holds them. ``rival`` says who of outside netshare has a listener, if anybody.
+    kernel holds them. ``rival`` says who of outside netshare has a listener, if anybody. ``strategies`` are those that
+    this host's driver has.
     """
 
     attached: Mapping[str, Service]
@@ -62,6 +63,7 @@ class Given:
     held: Ruleset
     kept: Set[str]
     rival: Callable[[Listener], str | None]
+    strategies: Set[Strategy] = frozenset(Strategy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class _Proposal:
 
 def labelled(containers: Iterable[Container], given: Given) -> Labelled:
     """Make services of all containers' labels."""
-    carriers, notices = _carriers(containers)
+    carriers, notices = _carriers(containers, given.strategies)
     proposals = [_Proposal(name, those) for name, those in sorted(carriers.items())]
     wanted: list[_Proposal] = []
     for proposal in proposals:
@@ -185,7 +187,9 @@ def as_held(owner: str, held: Ruleset) -> Service:
     return Service(name, tuple(sorted(listeners, key=order)), strategy, source=Source.LABELS)
 
 
-def _carriers(containers: Iterable[Container]) -> tuple[dict[str, list[_Carrier]], list[Notice]]:
+def _carriers(
+    containers: Iterable[Container], strategies: Set[Strategy]
+) -> tuple[dict[str, list[_Carrier]], list[Notice]]:
     """Collect the containers that name a service, in order of name and id, by that service."""
     found: dict[str, list[_Carrier]] = {}
     notices: list[Notice] = []
@@ -197,6 +201,9 @@ def _carriers(containers: Iterable[Container]) -> tuple[dict[str, list[_Carrier]
         except UsageError as error:
             meant = labels.service(container.labels)
             notices.append(Notice(container.name, container.engine, meant, error.message))
+            continue
+        if carrier.says.strategy not in (None, *strategies):
+            notices.append(carrier.notice(f"this host's driver can't do {labels.STRATEGY}={carrier.says.strategy}"))
             continue
         if odd := labels.unknown(container.labels):
             notices.append(carrier.notice(f"there is no label {odd[0]!a:.80}; it is not looked at"))

@@ -12,6 +12,9 @@ from types import MappingProxyType
 
 IPAddress = IPv4Address | IPv6Address
 
+AUTO, NFTABLES, IPTABLES = "auto", "nftables", "iptables"
+"""What a service's driver can be; ``auto`` is the one that the host uses by default."""
+
 DRAIN = 30.0
 """How long, in seconds, connections may go on where nothing else was said."""
 BY_LABELS = " (labels)"
@@ -183,7 +186,7 @@ class Service:
     network: str | None = None
     engine: str | None = None
     endpoints: tuple[StaticEndpoint, ...] = ()
-    driver: str = "auto"
+    driver: str = AUTO
     source: Source = Source.ATTACH
     weights: tuple[tuple[str, int], ...] = ()
     health: HealthCheck = HealthCheck()
@@ -194,6 +197,10 @@ class Service:
     def is_static(self) -> bool:
         """Whether its replicas are listed in the definition itself."""
         return bool(self.endpoints)
+
+    def placed(self, default: str) -> str:
+        """Name the driver that is to program it, on a host that uses ``default`` where nothing else is said."""
+        return default if self.driver == AUTO else self.driver
 
     @property
     def owner(self) -> str:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from netshare.core.model import IPAddress, Listener, Protocol, StaticEndpoint, Strategy
+from netshare.core.model import AUTO, IPTABLES, NFTABLES, IPAddress, Listener, Protocol, StaticEndpoint, Strategy
 from netshare.errors import UsageError
 
 MAX_PORT = 65535
 MAX_WEIGHT = 256
-DRIVERS = ("auto", "nftables", "iptables")
+DRIVERS = (AUTO, NFTABLES, IPTABLES)
 ENGINES = ("docker", "podman", "static")
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
@@ -188,17 +188,17 @@ def drain_words(seconds: float) -> str:
 
 def strategy(word: str) -> Strategy:
     """Read a balancing strategy."""
-    return Strategy(_choice(word, "strategy", tuple(Strategy), ()))
+    return Strategy(_choice(word, "strategy", tuple(Strategy)))
 
 
 def driver(word: str) -> str:
     """Read the name of a driver."""
-    return _choice(word, "driver", DRIVERS, _LATER_DRIVERS)
+    return _choice(word, "driver", DRIVERS)
 
 
 def engine(word: str) -> str:
     """Read the name of an engine, or ``static``."""
-    return _choice(word, "engine", ENGINES, ())
+    return _choice(word, "engine", ENGINES)
 
 
 def shown(word: str) -> str:
@@ -206,13 +206,10 @@ def shown(word: str) -> str:
     return repr(word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…")
 
 
-def _choice(word: str, what: str, choices: Sequence[str], later: Sequence[str]) -> str:
+def _choice(word: str, what: str, choices: Sequence[str]) -> str:
     if word in choices:
         return word
-    hint = f"choose {' or '.join(choices)}"
-    if word in later:
-        raise UsageError(f"{what} {word} is not in this version of netshare", hint=hint)
-    raise UsageError(f"there is no {what} {shown(word)}", hint=hint)
+    raise UsageError(f"there is no {what} {shown(word)}", hint=f"choose {' or '.join(choices)}")
 
 
 def _address(word: str, what: str) -> IPAddress:

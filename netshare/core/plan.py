@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from netshare.core.links import Link, in_use, without_nested
-from netshare.core.model import Endpoint, Family, Listener, Replica, ReplicaState, Service
+from netshare.core.model import NFTABLES, Endpoint, Family, Listener, Replica, ReplicaState, Service
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.core.slots import table
 
@@ -23,8 +23,11 @@ def plan(
     links: Iterable[Link] = (),
     keep: Set[str] = frozenset(),
     held: Ruleset | None = None,
+    driver: str = NFTABLES,
 ) -> Ruleset:
     """Compute what the kernel should hold on a host that is directly on these links.
+
+    ``driver`` programs what says nothing else.
 
     ``keep`` names owners of services about which nothing is known just now (their engine is silent, their definition
     can't be read): what ``held`` has of them stays as it is.
@@ -33,7 +36,7 @@ def plan(
     targets: set[Target] = set()
     for item in services:
         for listener in item.service.listeners:
-            dispatches.update(_dispatches(item, listener))
+            dispatches.update(_dispatches(item, listener, item.service.placed(driver)))
             targets.update(targets_of(item, listener))
     if held is not None and keep:
         kept = {m: d for m, d in held.dispatches.items() if d.service in keep and m not in dispatches}
@@ -44,10 +47,10 @@ def plan(
     return Ruleset(dispatches, frozenset(targets), without_nested(link.network for link in used))
 
 
-def _dispatches(item: ServiceReplicas, listener: Listener) -> Mapping[Match, Dispatch]:
+def _dispatches(item: ServiceReplicas, listener: Listener, driver: str) -> Mapping[Match, Dispatch]:
     """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
     ready = {endpoint: replica.weight for replica in item.replicas for endpoint in replica.offers(listener)}
-    return {match: _dispatch(item.service, match.family, ready) for match in matches_of(listener)}
+    return {match: _dispatch(item.service, match.family, ready, driver) for match in matches_of(listener)}
 
 
 def families_of(listener: Listener) -> tuple[Family, ...]:
@@ -60,9 +63,9 @@ def matches_of(listener: Listener) -> tuple[Match, ...]:
     return tuple(Match(family, listener.protocol, listener.port, listener.address) for family in families_of(listener))
 
 
-def _dispatch(service: Service, family: Family, ready: Mapping[Endpoint, int]) -> Dispatch:
+def _dispatch(service: Service, family: Family, ready: Mapping[Endpoint, int], driver: str) -> Dispatch:
     slots = table(service.strategy, {endpoint: ready[endpoint] for endpoint in ready if endpoint.family is family})
-    return Dispatch(service.owner, service.strategy if slots else None, slots)
+    return Dispatch(service.owner, service.strategy if slots else None, slots, driver)
 
 
 def targets_of(item: ServiceReplicas, listener: Listener) -> Iterable[Target]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from netshare.core.links import IPNetwork
-from netshare.core.model import Endpoint, Family, IPAddress, Protocol, Strategy
+from netshare.core.model import NFTABLES, Endpoint, Family, IPAddress, Protocol, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,13 @@ class Match:
 class Dispatch:
     """Where such a connection goes: to one of the slots, or, where there is none, back with a refusal.
 
-    A refusal has no ``strategy``.
+    A refusal has no ``strategy``. ``driver`` is the one that programs it; a driver itself does not look at that.
     """
 
     service: str
     strategy: Strategy | None = None
     slots: tuple[Endpoint, ...] = ()
+    driver: str = NFTABLES
 
     def __str__(self) -> str:
         """``web: random 172.18.0.2:8080, 172.18.0.3:8080`` or ``web: refuse``."""

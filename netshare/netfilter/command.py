@@ -1,7 +1,8 @@
-"""The iptables tools, for rules in chains that belong to them.
+"""The iptables tools, for rules in tables that belong to them.
 
-netshare's own table is programmed over netlink. A chain that the ``iptables`` command manages is changed by that
-command only: a native expression in it would make ``iptables``, and Docker with it, refuse the table.
+In nf_tables, netshare's own table is programmed over netlink. A chain that the ``iptables`` command manages is changed
+by that command only: a native expression in it would make ``iptables``, and Docker with it, refuse the table. Legacy
+xtables have no other door.
 """
 
 from netshare.errors import NetfilterError, NotPermittedError

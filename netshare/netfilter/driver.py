@@ -1,6 +1,6 @@
 """What netshare asks of whatever programs the kernel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from netshare.core.diff import Change
 from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
+from netshare.errors import NetfilterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,29 @@ class Observation:
     connections: Mapping[Target, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a driver can do on this host.
+
+    A ruleset with another strategy is refused as a whole. ``missing`` says what it lacks here altogether, ``caution``
+    what one should know who uses it.
+    """
+
+    strategies: Set[Strategy]
+    missing: NetfilterError | None = None
+    caution: str | None = None
+
+
 class Driver(Protocol):
     """A way to program the kernel: nftables, or iptables."""
 
     @property
     def name(self) -> str:
-        """``nftables`` or ``iptables``."""
+        """``nftables`` or ``iptables``; of several, the one that programs what says nothing else."""
 
     @property
-    def strategies(self) -> frozenset[Strategy]:
-        """The strategies it has; a ruleset with another is refused as a whole."""
+    def offers(self) -> Mapping[str, "Offer"]:
+        """What can be programmed here, by the name of the driver that does it: itself, or those it is made of."""
 
     def observe(self) -> Observation:
         """Read back what is programmed.

@@ -10,9 +10,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
-from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
-from netshare.netfilter.driver import Driver, Observation
+from netshare.netfilter.driver import Driver, Observation, Offer
 
 
 class CountedDriver(Driver, Protocol):
@@ -37,9 +36,9 @@ class RememberingDriver:
         return self._driver.name
 
     @property
-    def strategies(self) -> frozenset[Strategy]:
-        """The wrapped driver's strategies."""
-        return self._driver.strategies
+    def offers(self) -> Mapping[str, Offer]:
+        """What the wrapped driver can do."""
+        return self._driver.offers
 
     def observe(self) -> Observation:
         """Answer from memory where nothing has been committed since, else read and remember."""

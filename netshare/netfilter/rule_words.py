@@ -14,7 +14,9 @@ def split(line: str) -> Words:
     """Take a line apart; only double quotes quote, and in them a backslash (xtables_save_string)."""
     if '"' not in line:
         return tuple(line.split())
-    return tuple(_ESCAPED.sub(r"\1", quoted) if quoted else plain.replace('""', "") for quoted, plain in _WORD.findall(line))
+    return tuple(
+        _ESCAPED.sub(r"\1", quoted) if quoted else plain.replace('""', "") for quoted, plain in _WORD.findall(line)
+    )
 
 
 def join(words: Words) -> str:

@@ -115,5 +115,15 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
     service = weighted(service, resolved(request.weights, service.name, there, in_advance=not request.wait))
     from_labels = conflicts.taken_from_labels(service.name, added, held)
     return _Proposal(
-        before, service, listeners, definitions.replaced(service), (*taken, *from_labels, *warnings, *unreadable)
+        before,
+        service,
+        listeners,
+        definitions.replaced(service),
+        (*taken, *from_labels, *warnings, *_cautions(host, service), *unreadable),
     )
+
+
+def _cautions(host: Host, service: Service) -> tuple[str, ...]:
+    """Say what one should know who uses this driver here."""
+    caution = host.driver.offers[service.placed(host.driver.name)].caution
+    return () if caution is None else (caution,)

@@ -19,6 +19,7 @@ from netshare.core.selection import (
 from netshare.engine.protocol import Lister
 from netshare.engine.silence import as_one, unanswered
 from netshare.errors import EngineUnreachableError, NetshareError, NotFoundError, NotPermittedError, UsageError
+from netshare.netfilter.placing import objection
 from netshare.operations.traffic import no_way, reachable
 from netshare.reconcile import Host
 
@@ -30,11 +31,8 @@ def check_choices(host: Host, service: Service) -> None:
     if service.engine is not None and service.engine not in host.engines:
         choices = " or ".join(name for name in ENGINES if name in host.engines or name == STATIC_ENGINE)
         raise UsageError(f"engine {service.engine} is not available here", hint=f"choose {choices}")
-    if service.driver not in ("auto", host.driver.name):
-        raise UsageError(
-            f"driver {service.driver} is not the one in use: {host.driver.name}",
-            hint=f"leave --driver out, or write --driver {host.driver.name}",
-        )
+    if (problem := objection(service, host.driver)) is not None:
+        raise problem
 
 
 def containers(engines: Mapping[str, Lister], needed: Iterable[str]) -> list[Container]:

@@ -46,6 +46,8 @@ def look(host: Host, agent: AgentControl, name: str) -> tuple[Replica, ...]:
 
 def silence(service: Service, host: Host, prepared: Prepared) -> str:
     """Say whose silence leaves a service's replicas unknown."""
+    if service.name in prepared.impossible:
+        return prepared.impossible[service.name].message
     if service.name in prepared.stuck:
         return "its rollout can't be read: this is what the kernel holds"
     *others, last = (name for name in engines_of(service, host.engines) if name in prepared.silent)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from netshare.core.model import Family
-
 from netshare.errors import NotPermittedError
 from netshare.lab.namespace import Namespace
 from netshare.lab.privileges import gain_privileges

@@ -241,7 +241,7 @@ def test_any_ruleset_is_reached_from_any_other(bench: Bench, before: Ruleset, af
 
 def possible(drawn: Ruleset, bench: Bench) -> Ruleset:
     """Replace a strategy that the driver does not have."""
-    strategies = bench.driver.strategies
+    strategies = bench.driver.offers[bench.driver.name].strategies
     dispatches = {
         match: each if each.strategy in (None, *strategies) else replace(each, strategy=Strategy.RANDOM)
         for match, each in drawn.dispatches.items()
@@ -253,7 +253,7 @@ def possible(drawn: Ruleset, bench: Bench) -> Ruleset:
 def test_a_strategy_that_it_does_not_have_is_refused_and_changes_nothing(bench: Bench, strategy: Strategy) -> None:
     bench.start(HELD)
     after = replace(HELD, dispatches={**HELD.dispatches, WEB: Dispatch("web", strategy, (A,))})
-    if strategy in bench.driver.strategies:
+    if strategy in bench.driver.offers[bench.driver.name].strategies:
         bench.change(after)
         return
     with pytest.raises(NetfilterError, match=strategy):

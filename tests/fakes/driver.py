@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
 
 from netshare.core.diff import Change
 from netshare.core.links import IPNetwork, Link
@@ -9,7 +10,7 @@ from netshare.core.model import Endpoint, Strategy
 from netshare.core.obstacle import Obstacle
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.errors import NetfilterError, NetshareError
-from netshare.netfilter.driver import Observation
+from netshare.netfilter.driver import Observation, Offer
 
 
 class FakeDriver:
@@ -20,7 +21,7 @@ class FakeDriver:
     """
 
     name = "nftables"
-    strategies = frozenset(Strategy)
+    offers = MappingProxyType({name: Offer(frozenset(Strategy))})
 
     def __init__(self) -> None:
         self.committed: list[Change] = []

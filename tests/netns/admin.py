@@ -12,7 +12,7 @@ from pathlib import Path
 
 from netshare import wiring
 from netshare.core import parse
-from netshare.core.model import IPAddress, StaticEndpoint, Strategy
+from netshare.core.model import NFTABLES, IPAddress, StaticEndpoint, Strategy
 from netshare.lab.topology import Lab, LabReplica
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.netfilter.sockets import ListeningSockets
@@ -20,6 +20,7 @@ from netshare.operations.attach import Attached, attach
 from netshare.operations.detach import Detached, detach
 from netshare.operations.request import AttachRequest
 from netshare.runtime.agent import AgentClient
+from tests.inside import host_drivers
 from tests.netns.waiting import until
 from tests.outcome import Done
 from tests.terminal import Terminal
@@ -44,21 +45,27 @@ class Agent:
 class Admin:
     """Definitions and runtime files are in a directory of its own."""
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
+    def __init__(self, lab: Lab, directory: Path, driver: str = NFTABLES) -> None:
         self.lab = lab
         self._directory = directory
         self._runtime = directory / "run"
-        self._driver = NftablesDriver()
-        self._host = replace(wiring.host(directory / "state", self._runtime), engines={}, driver=self._driver)
+        self._native = NftablesDriver()
+        self.driver = host_drivers(self._native, driver)
+        self._host = replace(wiring.host(directory / "state", self._runtime), engines={}, driver=self.driver)
         self.client = AgentClient(self._runtime)
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(_ROOT),
             "DOCKER_HOST": f"unix://{directory}/no.sock",
+            "NETSHARE_DRIVER": driver,
             "NETSHARE_STATE_DIR": str(directory / "state"),
             "NETSHARE_RUNTIME_DIR": str(self._runtime),
             "TERM": "xterm-256color",
         }
+
+    def set_default(self, driver: str) -> None:
+        """Change the driver of services that name none, for programs that are started from now on."""
+        self._environment["NETSHARE_DRIVER"] = driver
 
     def netshare(self, *words: str) -> Done:
         """Run a verb to its end, whatever that is, as a program of its own."""
@@ -138,7 +145,7 @@ class Admin:
 
     def close(self) -> None:
         """Free what the verbs have opened on the host."""
-        self._driver.close()
+        self._native.close()
 
     def _endpoints(self, replicas: Iterable[LabReplica]) -> tuple[StaticEndpoint, ...]:
         own = [endpoint for r in replicas for endpoint in (r.endpoint, *([r.endpoint6] if self.lab.ipv6 else []))]

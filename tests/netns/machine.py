@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute
 
-from netshare.core.model import Endpoint, Family, IPAddress, Listener, Protocol, Service, StaticEndpoint
+from netshare.core.model import NFTABLES, Endpoint, Family, IPAddress, Listener, Protocol, Service, StaticEndpoint
 from netshare.lab import links
 from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab, LabReplica
@@ -21,6 +21,7 @@ from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.reconcile import Host, Prepared, reconcile
 from tests.fakes.engine import FakeEngine, container
 from tests.fakes.host import fake_host
+from tests.inside import host_drivers
 from tests.netns.waiting import until
 
 DNS = Listener(53, Protocol.UDP, to=8080)
@@ -125,13 +126,14 @@ def _tracked() -> dict[tuple[Endpoint, Endpoint, Endpoint], bytes]:
 
 
 @contextmanager
-def machine(lab: Lab, directory: Path) -> Iterator[Machine]:
-    """Put a lab's host under netshare."""
-    driver, flows, fake = NftablesDriver(), TrackedFlows(), fake_host()
+def machine(lab: Lab, directory: Path, driver: str = NFTABLES) -> Iterator[Machine]:
+    """Put a lab's host under netshare, with one driver by default."""
+    native, flows, fake = NftablesDriver(), TrackedFlows(), fake_host()
+    drivers = host_drivers(native, driver)
     # Else the kernel sends a client no more than six "port unreachable" and then one a second (icmp(7)).
     lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
     try:
-        yield Machine(lab, replace(fake.host, driver=driver, flows=flows, links=HostLinks(directory)), fake.engine)
+        yield Machine(lab, replace(fake.host, driver=drivers, flows=flows, links=HostLinks(directory)), fake.engine)
     finally:
-        driver.close()
+        native.close()
         flows.close()

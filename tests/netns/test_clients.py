@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
@@ -15,15 +16,27 @@ import pytest
 from pyroute2 import IPRoute
 
 from netshare import wiring
-from netshare.core.model import Endpoint, Family, IPAddress, Listener, Protocol, Service, StaticEndpoint
+from netshare.core.model import (
+    IPTABLES,
+    NFTABLES,
+    Endpoint,
+    Family,
+    IPAddress,
+    Listener,
+    Protocol,
+    Service,
+    StaticEndpoint,
+)
 from netshare.errors import NetshareError
 from netshare.lab.namespace import Namespace
 from netshare.lab.topology import Lab, LabReplica, Network
 from netshare.lab.traffic import send
 from netshare.netfilter.links import is_bridge, links
+from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.netfilter.switches import HairpinMode, RouteLocalnet
 from netshare.operations.reset import reset
 from netshare.reconcile import Host, reconcile
+from tests.inside import DRIVERS, host_drivers
 
 pytestmark = pytest.mark.netns
 
@@ -82,7 +95,11 @@ class Scene:
         return _address(family, network.address, network.address6)
 
 
-@pytest.fixture(params=[False, True], ids=["bridged packets pass by", "bridged packets are filtered"], scope="module")
+@pytest.fixture(
+    params=[(driver, filtered) for driver in DRIVERS for filtered in (False, True)],
+    ids=lambda each: f"{each[0]}, bridged packets {'are filtered' if each[1] else 'pass by'}",
+    scope="module",
+)
 def scene(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -90,10 +107,14 @@ def scene(
 ) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("netshare")
     with Lab() as lab:
-        lab.host.run(filter_bridged_packets, on=request.param)
-        scene = Scene(lab, wiring.host(directory / "state", directory / "run"))
+        driver, filtered = request.param
+        lab.host.run(filter_bridged_packets, on=filtered)
+        native = NftablesDriver()
+        host = replace(wiring.host(directory / "state", directory / "run"), driver=host_drivers(native, driver))
+        scene = Scene(lab, host)
         scene.share(Listener(PORT), Listener(PORT, Protocol.UDP))
         yield scene
+        native.close()
 
 
 def filter_bridged_packets(*, on: bool) -> None:
@@ -149,7 +170,7 @@ class TestGuard:
         assert scene.lab.host.run(RouteLocalnet(scene.lab.network.bridge).state)
         assert not namespace.run(reaches, "127.0.0.1", self.PORT)
 
-        scene.lab.host.run(remove_guard)
+        scene.lab.host.run(remove_guard, scene.host.driver.name)
         assert namespace.run(reaches, "127.0.0.1", self.PORT), "without the guard it would: the test is of something"
 
         scene.lab.host.run(reconcile, scene.host)
@@ -172,7 +193,7 @@ class TestSwitches:
     """What bridges in use need is on; what no service needs is as it was."""
 
     def test_it_follows_the_services(self, scene: Scene, request: pytest.FixtureRequest) -> None:
-        filtered = request.node.callspec.params["scene"]
+        _, filtered = request.node.callspec.params["scene"]
         first, second = scene.lab.network.bridge, scene.elsewhere.bridge
         ports = [HairpinMode(replica.link) for replica in (scene.replica, scene.sibling)]
         state = scene.lab.host.run
@@ -247,6 +268,10 @@ def reaches(address: str, port: int) -> bool:
         return False
 
 
-def remove_guard() -> None:
-    """Take the guard away, with nft's own transaction, by hand."""
-    subprocess.run(["nft", "flush", "chain", "inet", "netshare", "guard"], check=True)
+def remove_guard(driver: str) -> None:
+    """Take the guard away by hand, with the kernel's own tool."""
+    by_hand = {
+        NFTABLES: ["nft", "flush", "chain", "inet", "netshare", "guard"],
+        IPTABLES: ["iptables-legacy", "-w", "-t", "raw", "-F", "NETSHARE-GUARD"],
+    }
+    subprocess.run(by_hand[driver], check=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from netshare.core.model import Endpoint, Family, IPAddress, Protocol, Strategy
+from netshare.core.model import NFTABLES, Endpoint, Family, IPAddress, Protocol, Strategy
 from netshare.lab import links
 from netshare.lab.conversation import Conversation, FailureKind
 from netshare.lab.topology import Lab, LabReplica
 from netshare.lab.traffic import send
+from tests.inside import DRIVERS
 from tests.netns.admin import Admin
 from tests.netns.nft import nft
 
@@ -27,9 +28,9 @@ MOST_MOVED = 0.01
 BOUNDS = {2: 23.93, 3: 27.63}
 
 
-@pytest.fixture
-def admin(lab: Lab, tmp_path: Path) -> Iterator[Admin]:
-    admin = Admin(lab, tmp_path)
+@pytest.fixture(params=DRIVERS)
+def admin(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Iterator[Admin]:
+    admin = Admin(lab, tmp_path, request.param)
     yield admin
     admin.close()
 
@@ -122,7 +123,8 @@ class TestWeights:
             assert [conversation.ask() for conversation in conversations] == at_first
             weigh(admin, {one: 256})
             assert answers(admin.lab, Family.IP, Protocol.TCP, 100)[one.name] > 50
-            for strategy in (Strategy.ROUND_ROBIN, Strategy.SOURCE_HASH, Strategy.RANDOM):
+            strategies = admin.driver.offers[admin.driver.name].strategies
+            for strategy in (*sorted(strategies - {Strategy.RANDOM}), Strategy.RANDOM):
                 attach(admin, (one, two, three), strategy)
             assert [conversation.ask() for conversation in conversations] == at_first
 
@@ -162,6 +164,7 @@ class TestRoundRobin:
                 assert own in ([one.name, two.name] * 5, [two.name, one.name] * 5)
 
 
+@pytest.mark.parametrize("admin", [NFTABLES], indirect=True)
 class TestSourceHash:
     @pytest.fixture
     def clients(self, lab: Lab) -> list[IPAddress]:

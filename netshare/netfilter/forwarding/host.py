@@ -10,8 +10,9 @@ from netshare.netfilter.forwarding import netavark, places
 from netshare.netfilter.forwarding.neighbours import neighbours
 from netshare.netfilter.forwarding.obstacles import obstacles
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
+from netshare.netfilter.rule_words import join
 from netshare.netfilter.surroundings.look import Lookout, Surroundings
-from netshare.netfilter.surroundings.xtables import TABLE, FilterTable, Words
+from netshare.netfilter.surroundings.xtables import TABLE, FilterTable
 
 _PAUSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Others may change a chain between a look at it and a change of it, and dockerd, ufw and firewalld take many steps to

@@ -12,7 +12,8 @@ static rule goes where the dropping is done, into each of iptables' tables (nf_t
 
 from itertools import pairwise
 
-from netshare.netfilter.surroundings.xtables import DOCKER_USER, FORWARD, FilterTable, Words, target
+from netshare.netfilter.rule_words import Words
+from netshare.netfilter.surroundings.xtables import DOCKER_USER, FORWARD, FilterTable, target
 
 COMMENT = "netshare: connections it balances"
 _RETURN = ("-A", DOCKER_USER, "-j", "RETURN")

@@ -1,4 +1,4 @@
-"""The iptables driver: one run of ``iptables-restore`` a family and change, and the kernel itself as its only memory."""
+"""The iptables driver: one run of ``iptables-restore`` a family and change; its only memory is the kernel itself."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,32 +7,39 @@ from netshare.core.diff import Change
 from netshare.core.model import Family, Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.errors import NetfilterError, NetshareError
-from netshare.netfilter.driver import Observation
+from netshare.netfilter.driver import Observation, Offer
 from netshare.netfilter.iptables import reading, tools, words
 from netshare.netfilter.iptables.saved import Reader
 from netshare.netfilter.iptables.script import script
-from netshare.netfilter.iptables.tables import Tables, tables
+from netshare.netfilter.iptables.tables import Tables, tables, target_chain
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
+
+_STRATEGIES = frozenset({Strategy.RANDOM, Strategy.ROUND_ROBIN})
 
 
 class IptablesDriver:
     """Programs legacy xtables in the network namespace of the calling thread.
 
-    The kernel counts no commits to it and tells of none: what is there is listed each time, and taken apart only where
-    it has changed.
+    The kernel counts no commits to it and tells of none. So what is there is listed each time, and what was known of
+    it holds as long as the list is the same.
     """
 
     name = "iptables"
-    strategies = frozenset({Strategy.RANDOM, Strategy.ROUND_ROBIN})
+    offers = MappingProxyType({name: Offer(_STRATEGIES)})
 
     def __init__(self, mark: int = DEFAULT_MARK) -> None:
         """``mark`` is the bit of a flow's connection mark that says it is netshare's."""
         self._mark = mark
         self._readers = {family: Reader() for family in Family}
+        self._known: tuple[Mapping[Family, Tables], Ruleset] | None = None
 
     def observe(self) -> Observation:
         """Read back what is programmed; see `netshare.netfilter.driver.Driver`."""
         return self._observe()[0]
+
+    def connections(self) -> Mapping[Target, int]:
+        """Read back the counts: they come with everything else."""
+        return self._observe()[0].connections
 
     def apply(self, change: Change) -> None:
         """Commit a change: atomic in each table, one table after the other.
@@ -44,9 +51,10 @@ class IptablesDriver:
         observation, held = self._observe()
         if not change.rebuild and not (observation.intact and observation.ruleset == change.before):
             raise NetfilterError("iptables' tables hold something else than the change is from")
-        self._require_strategies(change.after)
+        _require_strategies(change.after)
         wanted = {family: tables(change.after, family, self._mark) for family in Family}
         self._commit({f: script(held[f], wanted[f], anew=change.rebuild) for f in Family}, held)
+        self._known = wanted, change.after
 
     def remove_all(self) -> None:
         """Remove every chain and rule of netshare's, of whatever version."""
@@ -58,32 +66,32 @@ class IptablesDriver:
         return words.render(ruleset, self._mark)
 
     def _observe(self) -> tuple[Observation, dict[Family, Tables]]:
-        held: dict[Family, Tables] = {}
-        found: list[Ruleset] = []
-        connections: dict[Target, int] = {}
-        for family, reader in self._readers.items():
-            saved = reader.read(tools.save(family))
-            held[family] = saved.tables
-            own, counted = reading.ruleset(saved.tables, family, saved.counts)
-            found.append(own)
-            connections |= counted
+        saved = {family: reader.read(tools.save(family)) for family, reader in self._readers.items()}
+        held = {family: each.tables for family, each in saved.items()}
         if not any(held.values()):
             return Observation(), held
-        ruleset = _together(found)
-        return Observation(ruleset, self._is_intact(ruleset, held), connections), held
+        ruleset = self._recalled(held)
+        is_intact = ruleset is not None
+        if ruleset is None:
+            ruleset = _together([reading.ruleset(each.tables, family) for family, each in saved.items()])
+            is_intact = self._is_intact(ruleset, held)
+            self._known = (held, ruleset) if is_intact else None
+        counted = {t: saved[t.endpoint.family].counts.get(target_chain(t), 0) for t in ruleset.targets}
+        return Observation(ruleset, is_intact, counted), held
+
+    def _recalled(self, held: Mapping[Family, Tables]) -> Ruleset | None:
+        """Give the ruleset that these tables are known to be."""
+        if self._known is not None and self._known[0] == held:
+            return self._known[1]
+        return None
 
     def _is_intact(self, ruleset: Ruleset, held: Mapping[Family, Tables]) -> bool:
         """Whether everything is there as it would be written, and nothing more."""
         try:
-            self._require_strategies(ruleset)
-            return all(held[family] == tables(ruleset, family, self._mark) for family in Family)
+            _require_strategies(ruleset)
         except NetfilterError:
             return False
-
-    def _require_strategies(self, ruleset: Ruleset) -> None:
-        for match, dispatch in ruleset.dispatches.items():
-            if dispatch.strategy not in (None, *self.strategies):
-                raise NetfilterError(f"the driver iptables can't do {dispatch.strategy}, which {match} asks for")
+        return all(held[family] == tables(ruleset, family, self._mark) for family in Family)
 
     def _commit(self, scripts: Mapping[Family, str], held: Mapping[Family, Tables]) -> None:
         """Commit what is to be done, or leave everything as it was."""
@@ -103,6 +111,12 @@ class IptablesDriver:
         undo = script(now, before)
         if undo:
             tools.restore(family, undo)
+
+
+def _require_strategies(ruleset: Ruleset) -> None:
+    for match, dispatch in ruleset.dispatches.items():
+        if dispatch.strategy not in (None, *_STRATEGIES):
+            raise NetfilterError(f"the driver iptables can't do {dispatch.strategy}, which {match} asks for")
 
 
 def _together(found: list[Ruleset]) -> Ruleset:

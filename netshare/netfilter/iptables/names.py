@@ -1,4 +1,4 @@
-"""What netshare's chains in iptables' tables are called. Everything with this prefix is netshare's, and nothing else."""
+"""What netshare's chains in iptables' tables are called. What has this prefix is netshare's, and nothing else is."""
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256

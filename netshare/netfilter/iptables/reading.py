@@ -20,15 +20,14 @@ _ENDPOINT = re.compile(r"\[?([0-9a-f:.]+)\]?:(\d{1,5})")
 _Options = Mapping[str, str]
 
 
-def ruleset(tables: Tables, family: Family, counts: Mapping[str, int]) -> tuple[Ruleset, dict[Target, int]]:
-    """Read a ruleset, and how many connections each target was given since it came."""
+def ruleset(tables: Tables, family: Family) -> Ruleset:
+    """Read one family's ruleset."""
     nat = tables.get(NAT, Table())
     chains = {name: [_options(words) for words in rules] for name, rules in nat.chains.items()}
     targets = dict(_targets(chains))
     dispatches = dict(_dispatches(chains, targets, family))
     hairpins = frozenset(_subnets(chains.get(POSTROUTING, ())))
-    counted = {target: counts.get(name, 0) for name, target in targets.items()}
-    return Ruleset(dispatches, frozenset(counted), hairpins), counted
+    return Ruleset(dispatches, frozenset(targets.values()), hairpins)
 
 
 def _options(words: Words) -> _Options:

@@ -30,6 +30,7 @@ class Reader:
         """Start knowing nothing."""
         self._body: list[tuple[str, str]] = []
         self._tables: Tables = {}
+        self._rules: dict[str, Words] = {}
 
     def read(self, text: str) -> Saved:
         """Take the text apart."""
@@ -45,13 +46,13 @@ class Reader:
             if table == NAT:
                 counts[chain] = int(packets)
         if body != self._body:
-            self._tables = parse(body)
-            self._body = body
+            rules = {line: self._rules.get(line) or split(line) for _, line in body}
+            self._tables, self._body, self._rules = parse(body, rules), body, rules
         return Saved(self._tables, counts)
 
 
-def parse(lines: Iterable[tuple[str, str]]) -> Tables:
-    """Make tables of lines, each with the name of its table: ``:CHAIN`` and ``-A CHAIN RULE``."""
+def parse(lines: Iterable[tuple[str, str]], rules: Mapping[str, Words]) -> Tables:
+    """Make tables of lines, each with the name of its table: ``:CHAIN`` and ``-A CHAIN RULE``, given word by word."""
     chains: dict[str, dict[str, list[Words]]] = {}
     hooks: dict[str, list[tuple[str, Words]]] = {}
     for table, line in lines:
@@ -59,13 +60,13 @@ def parse(lines: Iterable[tuple[str, str]]) -> Tables:
         if line.startswith(":"):
             own[line[1:]] = []
             continue
-        _, chain, *rule = split(line)
+        _, chain, *rule = rules[line]
         if chain in own:
             own[chain].append(tuple(rule))
         else:
             hooks.setdefault(table, []).append((chain, tuple(rule)))
     return {
-        table: Table({name: tuple(rules) for name, rules in own.items()}, tuple(hooks.get(table, ())))
+        table: Table({name: tuple(those) for name, those in own.items()}, tuple(hooks.get(table, ())))
         for table, own in chains.items()
     }
 

@@ -26,9 +26,7 @@ def _table(name: str, held: Table, wanted: Table, *, anew: bool) -> str:
 
 
 def _lines(held: Table, wanted: Table, *, anew: bool) -> Iterator[str]:
-    written = {
-        chain: rules for chain, rules in wanted.chains.items() if anew or held.chains.get(chain) != rules
-    }
+    written = {chain: rules for chain, rules in wanted.chains.items() if anew or held.chains.get(chain) != rules}
     removed = [chain for chain in held.chains if chain not in wanted.chains]
     for chain in (*written, *removed):
         yield f":{chain} - [0:0]"  # makes it, or empties it

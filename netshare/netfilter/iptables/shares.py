@@ -35,7 +35,9 @@ class Share:
 def shares(strategy: Strategy, slots: Sequence[Endpoint]) -> Iterator[Share]:
     """Share slots out, in their order: in turn each has a rule, at random neighbours that are the same share one."""
     left = len(slots)
-    runs = ((slot,) for slot in slots) if strategy is Strategy.ROUND_ROBIN else (tuple(own) for _, own in groupby(slots))
+    runs = (
+        ((slot,) for slot in slots) if strategy is Strategy.ROUND_ROBIN else (tuple(own) for _, own in groupby(slots))
+    )
     for run in runs:
         yield Share(run[0], len(run), left)
         left -= len(run)

@@ -13,8 +13,8 @@ from netshare.netfilter import command
 
 _NAME = {Family.IP: "iptables", Family.IP6: "ip6tables"}
 _WAIT = ("-w", "10")  # for /run/xtables.lock, which every writer of these tables takes
+_HINT = "`netshare doctor` looks at what this kernel has; the driver nftables may serve where iptables can't"
 _NF_TABLES = "nf_tables"  # in the version, where it is the variant that programs nf_tables: "v1.8.9 (nf_tables)"
-MISSING = "install the package iptables (Debian, Ubuntu, Arch) or iptables-legacy (Fedora, RHEL, Alpine)"
 
 
 def tables_there(family: Family) -> frozenset[str]:
@@ -36,9 +36,18 @@ def prefix(family: Family) -> str | None:
     return None
 
 
+def missing(family: Family) -> NetfilterError:
+    """Say that they are missing, with the mend."""
+    return NetfilterError(
+        f"the driver iptables needs the tools of legacy {_NAME[family]}, and they are not installed",
+        hint="install the package iptables (Debian, Ubuntu, Arch) or iptables-legacy (Fedora, RHEL, Alpine)",
+    )
+
+
 def usual_is_nf_tables() -> bool:
     """Whether the command ``iptables`` of this host is the variant that programs nf_tables."""
-    return command.find("iptables") is not None and _NF_TABLES in command.run("iptables", "--version")
+    path = command.find("iptables")
+    return path is not None and "-nft" in Path(path).resolve().name  # xtables-nft-multi, by whatever links
 
 
 def save(family: Family) -> str:
@@ -61,14 +70,11 @@ def restore(family: Family, script: str) -> None:
     """
     name = prefix(family)
     if name is None:
-        raise NetfilterError(f"the driver iptables needs the tools of legacy {_NAME[family]}, and they are missing", hint=MISSING)
+        raise missing(family)
     try:
         command.run(f"{name}-restore", *_WAIT, "--noflush", given=script)
     except NetfilterError as error:
-        raise NetfilterError(explained(error.message, script), hint=error.hint or HINT) from error
-
-
-HINT = "`netshare doctor` looks at what this kernel has; the driver nftables may serve where iptables can't"
+        raise NetfilterError(explained(error.message, script), hint=error.hint or _HINT) from error
 
 
 def explained(message: str, script: str) -> str:

@@ -25,6 +25,4 @@ def render(ruleset: Ruleset, mark: int) -> str:
             elif line.startswith("-"):
                 command, chain, rule = line.split(" ", 2)
                 rules.append(f"{command} {chain} {_ONLY[family]} {rule}")
-    return "".join(
-        "\n".join((table, *chains, *rules, "COMMIT", "")) for table, (chains, rules) in sections.items()
-    )
+    return "".join("\n".join((table, *chains, *rules, "COMMIT", "")) for table, (chains, rules) in sections.items())

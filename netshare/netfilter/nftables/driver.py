@@ -1,11 +1,12 @@
 """The nftables driver: one atomic netlink transaction a change, and the kernel itself as its only memory."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from netshare.core.diff import Change, diff
 from netshare.core.model import Strategy
 from netshare.core.ruleset import Ruleset, Target
-from netshare.netfilter.driver import Observation
+from netshare.netfilter.driver import Observation, Offer
 from netshare.netfilter.netlink import SUBSYSTEM_NFTABLES, Netlink
 from netshare.netfilter.nftables import reading, transaction, words
 from netshare.netfilter.nftables.chains import DEFAULT_MARK, TABLE
@@ -21,7 +22,7 @@ class NftablesDriver:
     """
 
     name = "nftables"
-    strategies = frozenset(Strategy)
+    offers = MappingProxyType({name: Offer(frozenset(Strategy))})
 
     def __init__(self, mark: int = DEFAULT_MARK) -> None:
         """``mark`` is the bit of a flow's connection mark that says it is netshare's."""

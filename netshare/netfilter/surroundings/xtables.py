@@ -16,6 +16,7 @@ TABLE = "filter"
 FORWARD = "FORWARD"
 DOCKER_USER = "DOCKER-USER"
 
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One of the up to four places an iptables rule can be: a family, in nf_tables or in legacy xtables."""

@@ -1,6 +1,5 @@
 """Where in DOCKER-USER the rule goes, whatever is there: as tables of what `iptables -S` lists before and after."""
 
-import shlex
 from collections.abc import Sequence
 
 import pytest
@@ -9,8 +8,8 @@ from hypothesis import strategies as st
 
 from netshare.core.model import Family
 from netshare.netfilter.forwarding import places
-from netshare.netfilter.forwarding.host import line
-from netshare.netfilter.surroundings.xtables import DOCKER_USER, FORWARD, FilterTable, Variant, Words
+from netshare.netfilter.rule_words import Words
+from netshare.netfilter.surroundings.xtables import DOCKER_USER, FORWARD, FilterTable, Variant
 
 RULE = places.rule(0x1)
 OURS = ("-A", DOCKER_USER, *RULE)
@@ -85,8 +84,3 @@ def test_what_is_the_admins_stays_and_stays_in_order(rules: list[Words], needed:
     assert [words for words in after if words != OURS] == theirs
     assert after.count(OURS) == needed
     assert rewrite(after, needed=needed) == []
-
-
-@given(st.lists(st.text("abc '\"\\\t:é", min_size=1)))
-def test_a_line_reads_as_it_was_written(words: list[str]) -> None:
-    assert shlex.split(line(tuple(words))) == words

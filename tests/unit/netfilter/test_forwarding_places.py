@@ -3,7 +3,6 @@
 import pytest
 
 from netshare.core.model import Family
-from netshare.netfilter.forwarding.host import line
 from netshare.netfilter.forwarding.places import COMMENT, places, rewrite, rule
 from netshare.netfilter.surroundings.xtables import FilterTable, Variant, parse
 
@@ -157,10 +156,6 @@ def test_what_is_wrong_is_mended_by_one_change(listed: str) -> None:
     right = applied(wrong, rewrite(wrong, OWN, needed=True))
     assert right != wrong
     assert rewrite(right, OWN, needed=True) == []
-
-
-def test_the_tool_reads_what_is_written_for_it() -> None:
-    assert line(("-A", "FORWARD", "--comment", 'a "b" \\ c')) == r'"-A" "FORWARD" "--comment" "a \"b\" \\ c"'
 
 
 def applied(before: FilterTable, changes: list[tuple[str, ...]]) -> FilterTable:

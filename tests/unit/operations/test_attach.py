@@ -177,7 +177,7 @@ def test_an_engine_or_driver_that_is_not_here() -> None:
     with pytest.raises(UsageError, match="engine podman is not available here") as refused:
         run(fake, engine="podman")
     assert refused.value.hint == "choose docker or static"
-    with pytest.raises(UsageError, match="driver iptables is not the one in use: nftables"):
+    with pytest.raises(UsageError, match="driver iptables can't be used here"):
         run(fake, driver="iptables")
     run(fake, driver="nftables")
     assert fake.store.services["web"].driver == "nftables"

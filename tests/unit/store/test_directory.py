@@ -132,7 +132,7 @@ def document(**changes: object) -> bytes:
         (document(listeners=[{"port": 80, "protocol": "tcp", "address": "0.0.0.0"}]), "names no address"),
         (document(listeners=[{"port": 80, "protocol": "tcp"}] * 2), "listener 80/tcp is there twice"),
         (document(strategy="roulette"), "there is no strategy 'roulette'"),
-        (document(driver="iptables"), "driver iptables is not in this version"),
+        (document(driver="ebpf"), "there is no driver 'ebpf'"),
         (document(engine="lxd"), "there is no engine 'lxd'"),
         (document(endpoints=["127.0.0.1"]), "can't be reached"),
         (document(engine="static"), "its engine is static and it lists no endpoints"),
