@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netshare.netfilter.sockets import ListeningSockets
     from netshare.operations.agent_unit import Wanted
     from netshare.operations.demo_steps import Step
+    from netshare.operations.rollout import Telling, Tools
     from netshare.operations.watching import Watch
     from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
@@ -126,6 +127,35 @@ def pod_engines(names: "Sequence[str]") -> "dict[str, PodEngine]":
         "podman": CompatiblePods(PODMAN, "podman", os.environ.get("CONTAINER_HOST")),
     }
     return {name: there[name] for name in names}
+
+
+def rollout_tools(tell: "Telling") -> "Tools":
+    """Put together who replaces replicas; an engine is asked when one of its replicas is replaced."""
+    import time
+
+    from netshare.engine.compatible_replacing import CompatibleReplacing
+    from netshare.engine.compose import Compose
+    from netshare.engine.docker import DOCKER
+    from netshare.engine.podman import PODMAN
+    from netshare.health.probing import probe_now
+    from netshare.operations.rollout import Tools
+    from netshare.runtime.lock import claimed
+
+    runtime = paths.runtime_dir()
+    return Tools(
+        host=host(),
+        agent=agent_control(),
+        engines={
+            "docker": CompatibleReplacing(DOCKER, "docker", os.environ.get("DOCKER_HOST")),
+            "podman": CompatibleReplacing(PODMAN, "podman", os.environ.get("CONTAINER_HOST")),
+        },
+        composer=Compose(),
+        connections=connections(),
+        probe=probe_now,
+        claim=lambda service: claimed(paths.rollout_lock_path(runtime, service)),
+        clock=time,
+        tell=tell,
+    )
 
 
 def store() -> "DefinitionStore":

@@ -27,6 +27,7 @@ VERBS = {
     "apply": ("apply", "apply", "Bring the services to what a file says."),
     "diff": ("diff", "diff", "Show what apply would change."),
     "export": ("export", "export", "Print the services as a file that apply takes."),
+    "rollout": ("rollout", "rollout", "Replace every replica by a new one, with no failed request."),
     "sync": ("sync", "sync", "Reconcile once."),
     "agent": ("agent", "agent", "Reconcile for ever: follow replicas as they come and go."),
     "events": ("events", "events", "Show what the agent does: every event as it happens."),

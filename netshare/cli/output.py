@@ -115,7 +115,7 @@ class ProgressLine:
     """How a wait goes, on stderr: one live line on a terminal, a line for each change elsewhere."""
 
     def __init__(self, interrupted: str, *, pause: float = 0.0) -> None:
-        """``interrupted`` is what to say after Ctrl-C; lines elsewhere are ``pause`` seconds apart at least."""
+        """``interrupted`` is what to say after Ctrl-C, if anything; lines elsewhere are ``pause`` seconds apart."""
         self._is_live = sys.stderr.isatty()
         self._interrupted = interrupted
         self._pause = pause
@@ -138,6 +138,13 @@ class ProgressLine:
             return
         self._last = plain
 
+    def keep(self, text: str) -> None:
+        """Tell something that is not to be drawn over."""
+        if self._is_live and self._last:
+            _write(sys.stderr, "\r\x1b[K")
+        note(text)
+        self._last, self._not_before = "", 0.0
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -147,7 +154,7 @@ class ProgressLine:
         """Leave the terminal as it was."""
         if self._is_live and self._last:
             _write(sys.stderr, "\r\x1b[K")
-        if kind is KeyboardInterrupt and self._last:
+        if kind is KeyboardInterrupt and self._last and self._interrupted:
             note(self._interrupted)
 
 

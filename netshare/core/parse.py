@@ -186,6 +186,26 @@ def drain_words(seconds: float) -> str:
     return "none" if math.isinf(seconds) else f"{round(seconds * 1000)}ms" if seconds % 1 else f"{seconds:.0f}s"
 
 
+def replicas(word: str, option: str) -> int:
+    """Read a number of replicas."""
+    if re.fullmatch(r"[0-9]{1,4}", word) and int(word) >= 1:
+        return int(word)
+    raise UsageError(f"{option} {shown(word)} is not a number of replicas", hint="write 1 or more")
+
+
+def pause(word: str) -> float:
+    """Read how long to stay as it is, in seconds; ``promote``: until somebody says so."""
+    return math.inf if word == "promote" else duration(word)
+
+
+def share(word: str) -> int:
+    """Read a share in per cent: ``10%`` or ``10``."""
+    found = re.fullmatch(r"([0-9]{1,2})%?", word)
+    if found and int(found.group(1)) >= 1:
+        return int(found.group(1))
+    raise UsageError(f"{shown(word)} is not a share", hint="write 1% to 99%")
+
+
 def strategy(word: str) -> Strategy:
     """Read a balancing strategy."""
     return Strategy(_choice(word, "strategy", tuple(Strategy)))

@@ -6,7 +6,8 @@ wherever this waits.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -16,11 +17,72 @@ from netshare.core.rollout import Direction, Do, Maker, Member, Pair, Rollout, S
 from netshare.errors import NetshareError, WaitTimeoutError
 from netshare.operations import making, rolling_back, rollout
 from netshare.operations.making import UnfitError
-from netshare.operations.rollout import Outcome, Rolled, Tools
+from netshare.operations.rollout import Outcome, Request, Rolled, Tools
 from netshare.operations.rollout_ground import INTERVAL, Ground, TurnedError
+from netshare.reconcile import list_containers
 
 _SERVING = (Stage.TRIED, Stage.SHIFTED, Stage.STOPPED)
 Action = Callable[[Ground, Rollout, Sequence[Pair]], None]
+
+
+def begin(tools: Tools, request: Request) -> Rolled:
+    """Roll a service out, from the beginning to the end.
+
+    Raises:
+        NetshareError: it can't be begun, or has been taken back, or can't go on now; see `drive`.
+
+    """
+    with _claimed(tools, request.service):
+        there = rollout.begun(tools, request)
+        options, total = there.options, len(there.pairs)
+        made = " by Compose" if there.maker is Maker.COMPOSE else f" from {there.image}" if there.image else ""
+        tools.tell.said(f"replacing {total} replicas{made}, {options.batch} at a time, {options.surge} more at most")
+        return drive(tools, request.service)
+
+
+def resume(tools: Tools, name: str) -> Rolled:
+    """Go on with a rollout that nobody drives."""
+    with _claimed(tools, name):
+        tools.tell.said(f"going on: {rollout.stands(rollout.unfinished(tools, name))}")
+        return drive(tools, name)
+
+
+def promote(tools: Tools, name: str) -> Rolled:
+    """Let a rollout go on that has paused, and see how it ends."""
+    return _followed(tools, rollout.promoted(tools, name))
+
+
+def abort(tools: Tools, name: str) -> Rolled:
+    """Take a rollout back, and see how it ends."""
+    return _followed(tools, rollout.aborted(tools, name))
+
+
+@contextmanager
+def _claimed(tools: Tools, name: str) -> Iterator[None]:
+    with tools.claim(name) as is_mine:
+        if not is_mine:
+            there = tools.host.rollouts.get(name)
+            raise NetshareError(
+                f"a rollout of {name} is under way{f': {rollout.stands(there)}' if there else ''}",
+                hint=f"wait for its end, or take it back: netshare rollout {name} --abort",
+            )
+        yield
+
+
+def _followed(tools: Tools, noted: Rollout) -> Rolled:
+    """Drive a rollout if nobody does, else wait for whoever does."""
+    began = tools.clock.monotonic()
+    while True:
+        with tools.claim(noted.service) as is_mine:
+            if is_mine and tools.host.rollouts.get(noted.service) is not None:
+                return drive(tools, noted.service)
+            if is_mine:
+                there = {each.id for each in list_containers(tools.host.engines, ())[0]}
+                is_back = any(pair.old.id in there for pair in noted.pairs)
+                outcome = Outcome.TAKEN_BACK if is_back else Outcome.COMPLETED
+                return Rolled(noted.service, outcome, noted.pairs, tools.clock.monotonic() - began)
+        tools.tell.waits("whoever drives it goes on with it")
+        tools.clock.sleep(INTERVAL)
 
 
 def drive(tools: Tools, name: str) -> Rolled:

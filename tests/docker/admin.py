@@ -100,6 +100,17 @@ class Admin:
         """Run a verb to its end."""
         return self._run(*prefix, *_NETSHARE, *words, environment=environment)
 
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a verb, and let it run; whoever started it waits for its end."""
+        return self.lab.host.popen(
+            [*_NETSHARE, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment,
+            text=True,
+        )
+
     def attach(self, *words: str) -> Done:
         """Attach ``web`` to port 80, which must go well."""
         done = self.netshare("attach", "web", str(PORT), *words)
