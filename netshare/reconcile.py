@@ -13,6 +13,7 @@ from typing import Protocol
 
 from netshare.core.diff import Change, diff
 from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled
+from netshare.core.event import Stage
 from netshare.core.flows import Expectation, Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
 from netshare.core.holding import judged
@@ -104,6 +105,14 @@ class Wellness(Protocol):
         """Give what is known just now."""
 
 
+Lap = Callable[[Stage], None]
+"""Told of each stage when it is over."""
+
+
+def _unmeasured(_stage: Stage) -> None:
+    """Let it pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """This machine, by its adapters."""
@@ -119,6 +128,7 @@ class Host:
     drains: Drains
     rollouts: RolloutRecords
     lock: Callable[[], AbstractContextManager[None]]
+    lap: Lap = _unmeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +185,30 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
 
     """
     with host.lock():
+        host.lap(Stage.LOCK)
         prepared = prepare(host, host.store.load())
         host.driver.apply(prepared.change)
+        host.lap(Stage.APPLY)
         host.links.serve(prepared.links)
+        host.lap(Stage.LINK)
         after = prepared.change.after
         obstacles = in_the_way(host.forwarding.ensure(needed=bool(after.dispatches)), families_served(after))
+        host.lap(Stage.FORWARD)
         prepared = replace(prepared, obstacles=obstacles, cleaned=clean(host, prepared, thorough=thorough))
+        host.lap(Stage.CLEAN)
         return note_drains(host, prepared)
 
 
 def prepare(host: Host, definitions: Definitions) -> Prepared:
     """Do all of a reconcile but the change itself."""
+    host.lap(Stage.LOAD)
     containers, silent = list_containers(host.engines, definitions.services)
     rollouts = host.rollouts.load()
+    host.lap(Stage.LIST)
     known, unknown, to_blame = _split(definitions.services, host.engines, silent)
     known, impossible = possible(known, host.driver)
     observation = host.driver.observe()
+    host.lap(Stage.OBSERVE)
     held = observation.ruleset
     # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
     unheard = unanswered(host.engines, silent)
@@ -210,16 +228,21 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
             strategies=host.driver.offers[host.driver.name].strategies,
         ),
     )
+    host.lap(Stage.LABEL)
     services = [service for service in (*known, *made.services) if service.name not in rollouts.unreadable]
     seen = [ServiceReplicas(service, replicas(service, containers)) for service in services]
     now, (noted, unusable) = host.drains.now(), _noted(host.drains)
     drains = settled(noted or (), seen, kept, now)
     there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
+    host.lap(Stage.JUDGE)
     links = host.links.list()
     wanted = plan(there, links=links, keep=kept, held=held, driver=host.driver.name)
     used = tuple(link for link in links if link.network in wanted.hairpins)
+    host.lap(Stage.PLAN)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
     rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
+    change = diff(held, wanted, rebuild=rebuild)
+    host.lap(Stage.DIFF)
     to_blame |= unheard if frozen else {}
     return Prepared(
         services=there,
@@ -234,7 +257,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
         links=used,
         containers=tuple(containers),
         observation=observation,
-        change=diff(held, wanted, rebuild=rebuild),
+        change=change,
         silent=frozenset(to_blame),
         impossible=impossible,
         labelled=(*made.services, *(as_held(owner, held) for owner in sorted(frozen))),

@@ -12,10 +12,14 @@ from netshare.core import parse
 from netshare.runtime import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
+    from netshare.agent.watch import WatchedEngine
+    from netshare.core.model import Endpoint
+    from netshare.core.ruleset import Target
     from netshare.engine.pods import PodEngine
     from netshare.engine.protocol import Engine
+    from netshare.metrics.agent import AgentMetrics
     from netshare.netfilter.conntrack import TrackedConnections
     from netshare.netfilter.driver import Driver
     from netshare.netfilter.drivers import HostDrivers
@@ -241,8 +245,33 @@ def agent_unit() -> "Wanted":
     return Wanted(render(program, os.environ), start(program), program.owned_by_others())
 
 
-def run_agent() -> None:
-    """Be the agent until told to end."""
+class _Counting:
+    """The kernel's counts, on sockets of their own: the agent's loop has others."""
+
+    def __init__(self) -> None:
+        from netshare.netfilter.nftables.driver import NftablesDriver
+
+        self._driver = NftablesDriver()
+        self._connections = connections()
+
+    def total(self) -> "Mapping[Target, int]":
+        """Count the connections that were ever given to each target."""
+        return self._driver.connections()
+
+    def active(self) -> "Mapping[Target, int]":
+        """Count those that are open now."""
+        return self._connections.active()
+
+
+def _metrics(address: "Endpoint") -> "Callable[[Collection[WatchedEngine]], AgentMetrics]":
+    """Have the agent's metrics served; what that takes is imported here and nowhere else."""
+    from netshare.metrics.agent import AgentMetrics
+
+    return lambda engines: AgentMetrics(address, _Counting(), engines)
+
+
+def run_agent(metrics: "Endpoint | None" = None) -> None:
+    """Be the agent until told to end, and serve metrics where that is asked for."""
     from dataclasses import replace
 
     from netshare.agent.daemon import run
@@ -261,6 +290,7 @@ def run_agent() -> None:
         reservation=PortReservation(sockets()),
         commits=CommitWatch(lambda: (driver.port,)),
         unanswered=UnansweredConnections(),
+        metrics=None if metrics is None else _metrics(metrics),
     )
 
 

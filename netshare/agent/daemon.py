@@ -5,16 +5,16 @@ import logging
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import FrameType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from netshare.agent.inbox import Hint, Inbox
-from netshare.agent.loop import Loop, Pace, Reservation
+from netshare.agent.loop import Loop, Meter, Pace, Reservation
 from netshare.agent.monitor import Commits, KernelMonitor
 from netshare.agent.probing import Prober
 from netshare.agent.server import ControlServer
@@ -22,6 +22,7 @@ from netshare.agent.suspicion import Suspicion, Unanswered
 from netshare.agent.telling import Telling
 from netshare.agent.watch import WatchedEngine
 from netshare.core.event import Stage, event
+from netshare.core.health import Probe
 from netshare.engine.protocol import Engine
 from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
@@ -35,6 +36,24 @@ from netshare.runtime.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
+Asking = Callable[[Probe], Awaitable[str | None]]
+
+
+class Metrics(Meter, Protocol):
+    """What is measured, for whoever asks over HTTP."""
+
+    def lap(self, stage: Stage) -> None:
+        """Hear that a stage of a reconcile is over."""
+
+    def measured(self, probe: Asking) -> Asking:
+        """Have every probe timed."""
+
+    def serve(self) -> None:
+        """Answer until `close`."""
+
+    def close(self) -> None:
+        """Stop answering."""
+
 
 def run(
     host: Host,
@@ -44,11 +63,14 @@ def run(
     reservation: Reservation,
     commits: Commits,
     unanswered: Unanswered,
+    metrics: Callable[[Collection[WatchedEngine]], Metrics] | None = None,
 ) -> None:
     """Reconcile until SIGTERM or SIGINT; the kernel is left as it is, and SIGHUP reconciles at once.
 
+    ``metrics``, where they are wanted, are made of the engines as they are followed.
+
     Raises:
-        NetshareError: another agent runs, or the runtime directory can't be used.
+        NetshareError: another agent runs, the runtime directory can't be used, or metrics can't be served.
 
     """
     _log_to(sys.stderr)
@@ -61,22 +83,27 @@ def run(
         _allow_descriptors()
         privileges.drop()
         server = ControlServer(directory, inbox, telling)
-        prober = Prober(probe, inbox.put, HealthBoard(health_path(directory)))
+        meter = None if metrics is None else metrics(watched.values())
+        asking = probe if meter is None else meter.measured(probe)
+        prober = Prober(asking, inbox.put, HealthBoard(health_path(directory)))
         suspicion = Suspicion(unanswered, prober)
         _log.info(event(Stage.START, driver=host.driver.name, engines=",".join(watched)))
-        own = [server.serve, monitor.follow, prober.follow, suspicion.follow]
+        own = [server.serve, monitor.follow, prober.follow, suspicion.follow, *([meter.serve] if meter else [])]
         threads = _start(inbox, [*own, *(engine.follow for engine in watched.values())])
         try:
             Loop(
-                replace(host, engines=watched, health=prober),
+                replace(host, engines=watched, health=prober, lap=meter.lap if meter else host.lap),
                 inbox,
                 _pace(supervisor.patience),
                 reservation=reservation,
                 probing=prober,
                 supervisor=supervisor,
+                meter=meter,
             ).run()
         finally:
             supervisor.stopping()
+            if meter is not None:
+                meter.close()
             server.close()
             suspicion.close()
             prober.close()

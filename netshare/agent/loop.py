@@ -58,6 +58,19 @@ class Supervisor(Protocol):
         """Hear that the loop has gone round once more, and how things stand."""
 
 
+class Meter(Protocol):
+    """Whoever measures reconciles."""
+
+    def begin(self) -> None:
+        """Hear that one begins."""
+
+    def reconciled(self, prepared: Prepared, seconds: float, since_event: float | None) -> None:
+        """Hear what it came to, how long it took, and the seconds since the event that it answers."""
+
+    def failed(self, error: NetshareError) -> None:
+        """Hear that it failed."""
+
+
 class Loop:
     """Reconciles for ever, in the thread that runs it."""
 
@@ -70,6 +83,7 @@ class Loop:
         reservation: Reservation | None = None,
         probing: Probing | None = None,
         supervisor: Supervisor | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """``clock`` tells the time in nanoseconds since 1970, as the engines' events do."""
         self._host = host
@@ -78,7 +92,9 @@ class Loop:
         self._reservation = reservation
         self._probing = probing
         self._supervisor = supervisor
-        self._reporter = Reporter(clock)
+        self._clock = clock
+        self._reporter = Reporter()
+        self._meter = meter
         self._kept: frozenset[str] = frozenset()
         self._deadline = math.inf
         self._is_thorough = True  # what was done before, by others or not to the end, is not trusted
@@ -101,11 +117,15 @@ class Loop:
         """Do it once; whether it went well."""
         cause = _named(hints)
         started = time.perf_counter()
+        if self._meter is not None:
+            self._meter.begin()
         try:
             prepared = reconcile(self._host, thorough=self._is_thorough)
         except NetshareError as error:
             self._is_thorough = True
             self._reporter.failed(cause, error)
+            if self._meter is not None:
+                self._meter.failed(error)
             self._tell(f"failed: {error.message}", went_well=False)
             _resolve(hints, error)
             return False
@@ -118,10 +138,18 @@ class Loop:
             self._reservation.reserve(prepared.change.after.dispatches.keys())
         if self._probing is not None:
             self._probing.watch(prepared.services, prepared.kept)
-        self._reporter.done(prepared, cause, hints, time.perf_counter() - started)
+        seconds, since_event = time.perf_counter() - started, self._since(hints)
+        self._reporter.done(prepared, cause, seconds, since_event)
+        if self._meter is not None:
+            self._meter.reconciled(prepared, seconds, since_event)
         self._tell(_state(prepared), went_well=True)
         _resolve(hints, None)
         return problem is None
+
+    def _since(self, hints: Iterable[Hint]) -> float | None:
+        """Seconds since the first event of an engine among these."""
+        happened = min((hint.time_ns for hint in hints if hint.time_ns), default=0)
+        return (self._clock() - happened) / 1e9 if happened else None
 
     def _tell(self, state: str, *, went_well: bool) -> None:
         if self._supervisor is not None:

@@ -2,10 +2,9 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from netshare.agent.inbox import Hint
 from netshare.core.draining import Drain, Key, by_key
 from netshare.core.event import Event, Stage, Value, event
 from netshare.core.judging import is_failing_open
@@ -26,9 +25,7 @@ _Replicas = Mapping[tuple[str, str, str], _Standing]
 class Reporter:
     """Remembers what it has told."""
 
-    def __init__(self, clock: Callable[[], int]) -> None:
-        """``clock`` tells the time in nanoseconds since 1970, as the engines' events do."""
-        self._clock = clock
+    def __init__(self) -> None:
         self._problems: tuple[str, ...] = ()
         self._notices: frozenset[Notice] = frozenset()
         self._obstacles: tuple[Obstacle, ...] = ()
@@ -40,14 +37,14 @@ class Reporter:
         """Tell of a reconcile that changed nothing."""
         _log.error(event(Stage.RECONCILE, cause=cause, failed=error.code, reason=error.message))
 
-    def done(self, prepared: Prepared, cause: str, hints: Sequence[Hint], seconds: float) -> None:
-        """Tell of one that went well, though something may have been left."""
+    def done(self, prepared: Prepared, cause: str, seconds: float, since_event: float | None) -> None:
+        """Tell of one that went well, though something may have been left; times are in seconds."""
         self._tell_problems(prepared)
         self._tell_replicas(prepared.services)
         self._tell_drains(prepared)
         self._tell_fail_open(prepared.services)
         self._tell_obstacles(prepared.obstacles)
-        self._tell_change(prepared, cause, hints, seconds)
+        _tell_change(prepared, cause, seconds, since_event)
 
     def _tell_problems(self, prepared: Prepared) -> None:
         problems = tuple(problem.message for problem in prepared.problems)
@@ -124,28 +121,28 @@ class Reporter:
                 _log.info(event(Stage.FORWARD, obstacle_gone=obstacle.message))
         self._obstacles = obstacles
 
-    def _tell_change(self, prepared: Prepared, cause: str, hints: Sequence[Hint], seconds: float) -> None:
-        change, ended, ms = prepared.change, prepared.cleaned.ended or None, seconds * 1000
-        if change.is_empty and ended:
-            _log.info(event(Stage.CLEAN, cause=cause, flows_ended=ended, ms=ms))
-        elif change.is_empty:
-            _log.debug(event(Stage.RECONCILE, cause=cause, changed="nothing", ms=ms))
-        else:
-            happened = min((hint.time_ns for hint in hints if hint.time_ns), default=0)
-            _log.info(
-                event(
-                    Stage.APPLY,
-                    cause=cause,
-                    added=len(change.added),
-                    altered=len(change.altered),
-                    removed=len(change.removed),
-                    rebuilt=change.rebuild,
-                    services=len(prepared.services) + len(prepared.kept),
-                    flows_ended=ended,
-                    ms=ms,
-                    since_event_ms=(self._clock() - happened) / 1e6 if happened else None,
-                )
+
+def _tell_change(prepared: Prepared, cause: str, seconds: float, since_event: float | None) -> None:
+    change, ended, ms = prepared.change, prepared.cleaned.ended or None, seconds * 1000
+    if change.is_empty and ended:
+        _log.info(event(Stage.CLEAN, cause=cause, flows_ended=ended, ms=ms))
+    elif change.is_empty:
+        _log.debug(event(Stage.RECONCILE, cause=cause, changed="nothing", ms=ms))
+    else:
+        _log.info(
+            event(
+                Stage.APPLY,
+                cause=cause,
+                added=len(change.added),
+                altered=len(change.altered),
+                removed=len(change.removed),
+                rebuilt=change.rebuild,
+                services=len(prepared.services) + len(prepared.kept),
+                flows_ended=ended,
+                ms=ms,
+                since_event_ms=None if since_event is None else since_event * 1000,
             )
+        )
 
 
 def _of_drain(drain: Drain, **fields: Value) -> Event:

@@ -34,6 +34,8 @@ class WatchedEngine:
     ) -> None:
         """``tell`` is told of every change; a broken stream is opened again after ``retry`` seconds.
 
+        ``is_up`` is whether events are heard just now, ``subscriptions`` how often their stream was opened.
+
         ``settle`` is how long, in seconds, a listing may lag behind an event.
         """
         self._engine = engine
@@ -46,6 +48,8 @@ class WatchedEngine:
         self._listing: tuple[Container, ...] | None = None
         self._in_doubt = True
         self._doubts = 0
+        self.is_up = False
+        self.subscriptions = 0
 
     @property
     def name(self) -> str:
@@ -81,6 +85,7 @@ class WatchedEngine:
                         _log.info(event(Stage.OBSERVE, engine=self.name, state=said))
                     self._note(hint)
             except NetshareError as error:
+                self.is_up = False
                 self._doubt()
                 is_absent = isinstance(error, EngineUnreachableError) and error.absent
                 state = _ABSENT if is_absent else _UNREACHABLE
@@ -98,6 +103,9 @@ class WatchedEngine:
         self._engine.close()
 
     def _note(self, hint: EngineEvent) -> None:
+        if hint.kind is EventKind.SUBSCRIBED:
+            self.is_up = True
+            self.subscriptions += 1
         if hint.kind is EventKind.LEAVING:
             self._mark_leaving(hint.container_id)
         else:

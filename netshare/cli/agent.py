@@ -1,9 +1,12 @@
 """``netshare agent``: being it, and having systemd start it."""
 
+from typing import Annotated
+
 import typer
 
 from netshare.cli import documents, output
 from netshare.cli.options import Output
+from netshare.core import parse
 from netshare.operations import agent_unit
 from netshare.operations.agent_unit import UnitChange
 from netshare.runtime.capabilities import require_net_admin
@@ -16,13 +19,25 @@ agent = typer.Typer(
 
 
 @agent.callback()
-def run(context: typer.Context) -> None:
+def run(
+    context: typer.Context,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR:PORT",
+            envvar="NETSHARE_METRICS",
+            show_default=False,
+            help="Serve metrics for Prometheus there, as in 127.0.0.1:9440 or [::1]:9440.",
+        ),
+    ] = None,
+) -> None:
     """Be the agent, unless something else is asked for."""
     if context.invoked_subcommand is None:
+        address = parse.local_address(metrics) if metrics else None
         require_net_admin("agent")
         from netshare import wiring
 
-        wiring.run_agent()
+        wiring.run_agent(address)
 
 
 @agent.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from netshare.cli import documents, output, rows
 from netshare.core.model import ReplicaState
+from netshare.core.words import harmless
 from netshare.errors import NetshareError
 from netshare.operations.status import Status
 from netshare.operations.watching import Look, Watch
@@ -115,8 +116,8 @@ def view(seen: Seen, interval: float, width: int, height: int) -> "RenderableTyp
     from rich.console import Group
     from rich.text import Text
 
-    head = [Text(output.harmless(said), no_wrap=True, overflow="ellipsis") for said in _head(seen, interval)]
-    tail = [Text(f"! {output.harmless(said)}", "yellow", no_wrap=True, overflow="ellipsis") for said in seen.messages]
+    head = [Text(harmless(said), no_wrap=True, overflow="ellipsis") for said in _head(seen, interval)]
+    tail = [Text(f"! {harmless(said)}", "yellow", no_wrap=True, overflow="ellipsis") for said in seen.messages]
     count = sum(max(1, len(item.replicas)) for item in seen.look.status.services)
     tail = tail[: max(1, height // 4)]
     room = max(1, height - len(head) - 1 - len(tail))
@@ -149,7 +150,7 @@ def _local(seen: Seen) -> str:
 def _table(shown: Sequence[Sequence[str]], width: int) -> "RenderableType":
     from rich.cells import cell_len
 
-    safe = [[output.harmless(cell) for cell in row] for row in shown]
+    safe = [[harmless(cell) for cell in row] for row in shown]
     widths = {
         column: max(cell_len(cell) for cell in (column, *(row[number] for row in safe)))
         for number, column in enumerate(rows.LIVE_COLUMNS)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TextIO
 
+from netshare.core.words import harmless
 from netshare.errors import NetshareError
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ def wants_json(words: Sequence[str]) -> bool:
     return any(w in ("-ojson", "-o=json", "--output=json") for w in words) or any(
         option in ("-o", "--output") and value == Format.JSON for option, value in pairs
     )
-
-
-def harmless(text: str) -> str:
-    """Escape whatever could move the cursor, change colours or turn text around on a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def line(text: str) -> None:

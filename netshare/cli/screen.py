@@ -37,6 +37,8 @@ class Screen:
         self._console = Console(highlight=False, markup=False)
         self._stack = ExitStack()
         self._wakes, self._wake = -1, -1
+        self._is_drawing = False
+        self._is_stop_wanted = False
 
     def __enter__(self) -> Self:
         """Take the terminal over."""
@@ -66,9 +68,13 @@ class Screen:
 
     def show(self, view: RenderableType) -> None:
         """Draw a view over the last, in one write; what has no room is cut off."""
+        self._is_drawing = True
         with self._console:
             self._console.control(Control.home())
             self._console.print(Page(view), end="")
+        self._is_drawing = False
+        if self._is_stop_wanted:
+            self._suspend()
 
     def wait(self, seconds: float) -> bool:
         """Wait; gives whether the time is over. If not, the terminal has changed and wants to be drawn again."""
@@ -93,7 +99,10 @@ class Screen:
                 yield number, _end
 
     def _suspend(self) -> None:
-        """Stop as Ctrl-Z asks for, and draw again from where it goes on."""
+        """Stop as Ctrl-Z asks for, and go on from there; not in the middle of a view that is not written yet."""
+        self._is_stop_wanted = self._is_drawing
+        if self._is_drawing:
+            return
         self._leave()
         with _handled(signal.SIGTSTP, signal.SIG_DFL):
             os.kill(os.getpid(), signal.SIGTSTP)

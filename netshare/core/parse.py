@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from netshare.core.model import AUTO, IPTABLES, NFTABLES, IPAddress, Listener, Protocol, StaticEndpoint, Strategy
+from netshare.core.model import AUTO, IPTABLES, NFTABLES, Endpoint, IPAddress, Listener, Protocol, StaticEndpoint, Strategy
 from netshare.errors import UsageError
 
 MAX_PORT = 65535
@@ -118,6 +118,16 @@ def endpoint(word: str) -> StaticEndpoint:
             hint="give one of the machine's other addresses",
         )
     return StaticEndpoint(address, None if port is None else port_number(port))
+
+
+def local_address(word: str) -> Endpoint:
+    """Read where a process of this host is to listen: ``127.0.0.1:9440``, ``[::1]:9440``, ``0.0.0.0:9440``."""
+    host, colon, port = word.rpartition(":")
+    if bracketed := re.fullmatch(r"\[([^\[\]]*)\]", host):
+        host = bracketed.group(1)
+    elif not colon or ":" in host:
+        raise UsageError(f"{shown(word)} is not an address and a port", hint="as in 127.0.0.1:9440 or [::1]:9440")
+    return Endpoint(_address(host, "an address to listen on"), port_number(port))
 
 
 def label_selector(word: str) -> tuple[str, str]:

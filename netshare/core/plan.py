@@ -74,3 +74,12 @@ def targets_of(item: ServiceReplicas, listener: Listener) -> Iterable[Target]:
         if replica.state is not ReplicaState.GONE:
             for endpoint in replica.endpoints.get(listener, ()):
                 yield Target(listener.protocol, endpoint)
+
+
+def targets(replica: Replica) -> frozenset[Target]:
+    """Name what of a replica is counted."""
+    return frozenset(
+        Target(listener.protocol, endpoint)
+        for listener, endpoints in replica.endpoints.items()
+        for endpoint in endpoints
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from netshare.core.model import Endpoint, Family, Listener, Replica, ReplicaState, Service
 from netshare.core.plan import ServiceReplicas
-from netshare.core.ruleset import Match, Ruleset, Target
+from netshare.core.ruleset import Match, Ruleset
 from netshare.netfilter.driver import Observation
 
 NOT_IN_KERNEL = "not in the kernel yet: run `netshare sync` or keep `netshare agent` running"
@@ -42,15 +42,6 @@ def reachable(replica: Replica) -> Iterator[tuple[Listener, Endpoint]]:
         for endpoint in endpoints:
             if listener.address is None or Family.of(listener.address) is endpoint.family:
                 yield listener, endpoint
-
-
-def targets(replica: Replica) -> frozenset[Target]:
-    """Name what of a replica is counted."""
-    return frozenset(
-        Target(listener.protocol, endpoint)
-        for listener, endpoints in replica.endpoints.items()
-        for endpoint in endpoints
-    )
 
 
 def _against_kernel(service: Service, replica: Replica, held: Ruleset) -> Replica:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from netshare.core.plan import targets
 from netshare.core.rates import Counts, rates
 from netshare.core.ruleset import Target
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.status import Connections, ReplicaStatus, ServiceStatus, Status, status
-from netshare.operations.traffic import targets
 from netshare.reconcile import Host
 
 _REST = 4

@@ -11,7 +11,14 @@ from pathlib import Path
 
 from netshare.errors import NetshareError
 
-PASSED_ON = ("NETSHARE_STATE_DIR", "NETSHARE_RUNTIME_DIR", "NETSHARE_DRIVER", "DOCKER_HOST", "CONTAINER_HOST")
+PASSED_ON = (
+    "NETSHARE_STATE_DIR",
+    "NETSHARE_RUNTIME_DIR",
+    "NETSHARE_DRIVER",
+    "NETSHARE_METRICS",
+    "DOCKER_HOST",
+    "CONTAINER_HOST",
+)
 """What the agent has to be told as well, or it would look elsewhere than the verbs."""
 
 _CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE")

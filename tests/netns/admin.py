@@ -126,12 +126,12 @@ class Admin:
         return self.lab.host.run(detach, self._host, self.client, name, where)
 
     @contextmanager
-    def agent(self) -> Iterator[Agent]:
+    def agent(self, *words: str) -> Iterator[Agent]:
         """Have the agent run, from when it has reconciled once; it must end well, unless it was killed."""
         log = self._directory / "agent.log"
         with log.open("wb") as file:
             process = self.lab.host.popen(
-                [*_NETSHARE, "agent"], stdin=subprocess.DEVNULL, stderr=file, env=self._environment
+                [*_NETSHARE, "agent", *words], stdin=subprocess.DEVNULL, stderr=file, env=self._environment
             )
         try:
             until(lambda: self.client.pid() == process.pid, timeout=_PATIENCE)

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netshare import __version__
 from netshare.cli import output
@@ -44,16 +42,6 @@ def modules_after(*words: str) -> set[str]:
         check=True,
     )
     return set(done.stderr.split())
-
-
-@given(st.text())
-def test_nothing_that_a_terminal_acts_on_is_ever_printed(text: str) -> None:
-    assert output.harmless(text).isprintable()
-
-
-@given(st.text(alphabet=st.characters(categories=("L", "N", "P", "S"))))
-def test_what_people_can_read_stays_as_it_is(text: str) -> None:
-    assert output.harmless(text) == text
 
 
 @pytest.mark.parametrize(

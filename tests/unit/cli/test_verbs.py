@@ -9,7 +9,7 @@ import pytest
 
 from netshare import __version__, wiring
 from netshare.cli import output
-from netshare.core.model import Health, Listener, Protocol, PublishedPort
+from netshare.core.model import Endpoint, Health, Listener, Protocol, PublishedPort
 from netshare.core.ruleset import Target
 from netshare.errors import NetfilterError, NotPermittedError
 from netshare.operations import agent_unit
@@ -278,10 +278,16 @@ def test_reset(netshare: Netshare, fake: FakeHost, monkeypatch: pytest.MonkeyPat
 
 
 def test_agent_is_the_wirings(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[str] = []
-    monkeypatch.setattr(wiring, "run_agent", lambda: runs.append("agent"))
+    runs: list[Endpoint | None] = []
+    monkeypatch.setattr(wiring, "run_agent", runs.append)
+    monkeypatch.delenv("NETSHARE_METRICS", raising=False)
     assert netshare("agent").code == 0
-    assert runs == ["agent"]
+    assert netshare("agent", "--metrics", "[::1]:9440").code == 0
+    monkeypatch.setenv("NETSHARE_METRICS", "127.0.0.1:9440")
+    assert netshare("agent").code == 0
+    assert list(map(str, runs)) == ["None", "[::1]:9440", "127.0.0.1:9440"]
+    for wrong in ("9440", "localhost:9440", "::1:9440", "127.0.0.1:0", "127.0.0.1:", "127.0.0.1"):
+        assert netshare("agent", "--metrics", wrong).code == 2
 
 
 def test_agent_as_a_unit(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,7 +445,7 @@ def test_an_ordinary_user_is_told_early(
 
 
 def test_an_error_nobody_thought_of_is_not_hidden(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug() -> None:
+    def bug(_metrics: Endpoint | None) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(wiring, "run_agent", bug)
