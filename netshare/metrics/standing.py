@@ -13,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from netshare import __version__
 from netshare.core.draining import Cause
 from netshare.core.judging import is_failing_open
 from netshare.core.model import ReplicaState, Source
@@ -22,6 +21,7 @@ from netshare.core.ruleset import Target
 from netshare.core.words import harmless
 from netshare.errors import NetshareError
 from netshare.reconcile import Prepared
+from netshare.runtime.version import __version__
 
 MOST_REPLICAS = 10_000
 """As many replicas have series of their own: some three megabytes a scrape."""
