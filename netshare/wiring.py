@@ -246,17 +246,15 @@ def agent_unit() -> "Wanted":
 
 
 class _Counting:
-    """The kernel's counts, on sockets of their own: the agent's loop has others."""
+    """The kernel's counts, by drivers of their own: the agent's loop has others, in another thread."""
 
     def __init__(self) -> None:
-        from netshare.netfilter.nftables.driver import NftablesDriver
-
-        self._driver = NftablesDriver()
+        self._drivers = drivers()
         self._connections = connections()
 
     def total(self) -> "Mapping[Target, int]":
         """Count the connections that were ever given to each target."""
-        return self._driver.connections()
+        return self._drivers.connections()
 
     def active(self) -> "Mapping[Target, int]":
         """Count those that are open now."""

@@ -9,7 +9,17 @@ import re
 from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from netshare.core.model import AUTO, IPTABLES, NFTABLES, Endpoint, IPAddress, Listener, Protocol, StaticEndpoint, Strategy
+from netshare.core.model import (
+    AUTO,
+    IPTABLES,
+    NFTABLES,
+    Endpoint,
+    IPAddress,
+    Listener,
+    Protocol,
+    StaticEndpoint,
+    Strategy,
+)
 from netshare.errors import UsageError
 
 MAX_PORT = 65535
