@@ -1,6 +1,8 @@
 """For all tests: what each marker needs of the machine, and nothing skipped unseen."""
 
 import resource
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Generator
 from typing import TypeVar
@@ -30,6 +32,15 @@ NEEDS = {
     "vm": (lambda: prerequisites.program("vagrant"),),
 }
 """What every test of a marker needs; what only some need, they `require` themselves."""
+
+
+@pytest.fixture(scope="session")
+def netshare_command(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A program `netshare`, as scripts want one, whatever is installed: the sources that are tested."""
+    path = tmp_path_factory.mktemp("bin") / "netshare"
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m netshare "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

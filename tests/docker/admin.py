@@ -111,6 +111,10 @@ class Admin:
             text=True,
         )
 
+    def run(self, *words: str, **environment: str) -> Done:
+        """Run any program to its end."""
+        return self._run(*words, environment=environment)
+
     def attach(self, *words: str) -> Done:
         """Attach ``web`` to port 80, which must go well."""
         done = self.netshare("attach", "web", str(PORT), *words)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,7 +69,11 @@ class Admin:
 
     def netshare(self, *words: str) -> Done:
         """Run a verb to its end, whatever that is, as a program of its own."""
-        process = self.start(*words)
+        return self.run(*_NETSHARE, *words)
+
+    def run(self, *words: str, **environment: str) -> Done:
+        """Run any program to its end, whatever that is."""
+        process = self._start(words, environment)
         try:
             out, err = process.communicate(timeout=_PATIENCE)
         except BaseException:
@@ -87,12 +91,15 @@ class Admin:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start a verb whose output is read while it runs."""
+        return self._start([*_NETSHARE, *words], {})
+
+    def _start(self, words: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
         return self.lab.host.popen(
-            [*_NETSHARE, *words],
+            words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self._environment,
+            env=self._environment | dict(environment),
             text=True,
         )
 
