@@ -48,7 +48,7 @@ class Settings:
         """Give those of a smoke test, or those of a measurement."""
         if quick:
             return cls(rounds or 1, 1, 0.3, ("--bytes", "64M"), 100)
-        return cls(rounds or 5, 2, 2.0, ("--time", "2"), MANY)
+        return cls(rounds or 9, 1, 1.0, ("--time", "1"), MANY)
 
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:

@@ -57,8 +57,8 @@ def _conditions(conditions: Conditions) -> str:
     quick = " A quick run: a smoke test, no measurement." if conditions.is_quick else ""
     return (
         f"Measured {conditions.date} at {conditions.commit}, in {conditions.seconds:.0f} s; load average "
-        f"{conditions.load_before:g} before, {conditions.load_after:g} after. Other processes of the machine kept "
-        f"{conditions.busy_elsewhere:.2f} processors busy meanwhile.{quick}"
+        f"{conditions.load_before:g} before, {conditions.load_after:g} after. Processes that are not the "
+        f"benchmark's (containers count among them) kept {conditions.busy_elsewhere:.2f} processors busy meanwhile.{quick}"
     )
 
 

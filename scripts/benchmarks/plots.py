@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks import control, data, first
+from scripts.benchmarks import behaviour, control, data, first
 from scripts.benchmarks.results import Figure, Part, Results
 from scripts.benchmarks.sides import DIRECT
 
@@ -61,21 +61,39 @@ def _bars(axis: Any, figures: Sequence[Figure], values: Sequence[float], form: s
 
 def _first(part: Part, axes: Sequence[Any]) -> None:
     _lines(axes[0], part.sides(first.FIRST))
-    direct = part.get(first.FIRST, first.at(first.NONE, 0))
-    if direct is not None:
-        axes[0].axhline(direct.median, color=REFERENCE, linestyle="--", label=first.NONE)
-    axes[0].set(xscale="log", yscale="log", xlabel="services installed", ylabel="µs, there and back")
-    axes[0].set_title("The first packet of a flow", loc="left")
-    axes[0].legend(frameon=False)
+    for name, style in ((first.NONE, "--"), (first.TRACKED, ":")):
+        beside = part.get(first.FIRST, first.at(name, 0))
+        if beside is not None:
+            axes[0].axhline(beside.median, color=OTHER, linestyle=style, label=name)
+    _label(axes[0], "The first packet of a flow", "services installed", "µs, there and back")
 
 
 def _control(part: Part, axes: Sequence[Any]) -> None:
     panels = ((control.CHANGE, "One endpoint replaced", "ms"), (control.LOAD, "Everything loaded", "s"))
     for axis, (measure, title, unit) in zip(axes, panels, strict=True):
         _lines(axis, part.sides(measure))
-        axis.set(xscale="log", yscale="log", xlabel="services installed (10 endpoints each)", ylabel=unit)
-        axis.set_title(title, loc="left")
-        axis.legend(frameon=False, fontsize="small")
+        _label(axis, title, "services installed (10 endpoints each)", unit)
+
+
+def _behaviour(part: Part, axes: Sequence[Any]) -> None:
+    names = [figure.side for figure in part.sides(behaviour.ADDRESS)]
+    height = 0.8 / max(1, len(names))
+    for number, (name, colour) in enumerate(zip(names, LINES * 2, strict=False)):
+        shares = [_failed(part, scenario, name) for scenario in behaviour.SCENARIOS]
+        places = [place + number * height for place in range(len(behaviour.SCENARIOS))]
+        bars = axes[0].barh(places, shares, height, color=colour, label=name)
+        axes[0].bar_label(bars, fmt="%.4g", padding=3, fontsize="small")
+    middle = height * (len(names) - 1) / 2
+    axes[0].set_yticks([place + middle for place in range(len(behaviour.SCENARIOS))], behaviour.SCENARIOS)
+    axes[0].invert_yaxis()
+    axes[0].set_xlabel("failed a time")
+    axes[0].set_title("Requests that failed, of 600 a second", loc="left")
+    axes[0].legend(frameon=False, fontsize="small")
+
+
+def _failed(part: Part, scenario: str, side: str) -> float:
+    found = [part.get(behaviour.measure_of(scenario, how, behaviour.FAILED), side) for how in behaviour.RATE]
+    return sum(sum(figure.values) / len(figure.values) for figure in found if figure)
 
 
 def _lines(axis: Any, figures: Sequence[Figure]) -> None:  # noqa: ANN401 (matplotlib's own)
@@ -88,8 +106,17 @@ def _lines(axis: Any, figures: Sequence[Figure]) -> None:  # noqa: ANN401 (matpl
         axis.plot(*zip(*sorted(points), strict=True), marker="o", color=colour, label=side)
 
 
+def _label(axis: Any, title: str, below: str, unit: str) -> None:  # noqa: ANN401 (matplotlib's own)
+    axis.set(xscale="log", yscale="log", xlabel=below, ylabel=unit)
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter("{x:,g}")
+    axis.set_title(title, loc="left")
+    axis.legend(frameon=False, fontsize="small")
+
+
 _PLOTS = {
     "data": ((15, 7), 3, _data),
     "first": ((8, 4.5), 1, _first),
     "control": ((12, 4.5), 2, _control),
+    "behaviour": ((9, 5), 1, _behaviour),
 }
