@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netshare.core.links import Link, in_use, without_nested
-from netshare.core.model import NFTABLES, Endpoint, Family, Listener, Replica, ReplicaState, Service
+from netshare.core.model import NFTABLES, Endpoint, Family, Listener, Replica, ReplicaState, Service, Strategy
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.core.slots import table
+
+_REMEMBERED = 1 << 16
+"""More than there are services: they are gone through in order, so a smaller memory would never know the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,17 @@ def plan(
 
 def _dispatches(item: ServiceReplicas, listener: Listener, driver: str) -> Mapping[Match, Dispatch]:
     """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
-    ready = {endpoint: replica.weight for replica in item.replicas for endpoint in replica.offers(listener)}
-    return {match: _dispatch(item.service, match.family, ready, driver) for match in matches_of(listener)}
+    ready = tuple((endpoint, replica.weight) for replica in item.replicas for endpoint in replica.offers(listener))
+    return _planned(item.service.owner, item.service.strategy, listener, ready, driver)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _planned(
+    owner: str, strategy: Strategy, listener: Listener, ready: tuple[tuple[Endpoint, int], ...], driver: str
+) -> Mapping[Match, Dispatch]:
+    """Plan one listener; remembered, as of many services few change between two reconciles, and equal by identity."""
+    weights = dict(ready)
+    return {match: _dispatch(owner, strategy, match.family, weights, driver) for match in matches_of(listener)}
 
 
 def families_of(listener: Listener) -> tuple[Family, ...]:
@@ -63,9 +76,9 @@ def matches_of(listener: Listener) -> tuple[Match, ...]:
     return tuple(Match(family, listener.protocol, listener.port, listener.address) for family in families_of(listener))
 
 
-def _dispatch(service: Service, family: Family, ready: Mapping[Endpoint, int], driver: str) -> Dispatch:
-    slots = table(service.strategy, {endpoint: ready[endpoint] for endpoint in ready if endpoint.family is family})
-    return Dispatch(service.owner, service.strategy if slots else None, slots, driver)
+def _dispatch(owner: str, strategy: Strategy, family: Family, ready: Mapping[Endpoint, int], driver: str) -> Dispatch:
+    slots = table(strategy, {endpoint: ready[endpoint] for endpoint in ready if endpoint.family is family})
+    return Dispatch(owner, strategy if slots else None, slots, driver)
 
 
 def targets_of(item: ServiceReplicas, listener: Listener) -> Iterable[Target]:

@@ -5,6 +5,7 @@ Pure: containers as an engine lists them come in, replicas with a state and a re
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from netshare.core import labels
@@ -103,7 +104,7 @@ def _target_ports(listener: Listener, container: Container, says: Labels) -> lis
 def replicas(service: Service, containers: Iterable[Container]) -> list[Replica]:
     """Judge every replica of a service, static ones included."""
     if service.is_static:
-        return [_static(service, index) for index in range(len(service.endpoints))]
+        return list(_static(service))
     return [_judge(service, container) for container in select(service, containers)]
 
 
@@ -115,15 +116,20 @@ def _said(container: Container) -> tuple[Labels, str | None]:
         return labels.NONE, error.message
 
 
-def _static(service: Service, index: int) -> Replica:
-    given = service.endpoints[index]
-    endpoints = {
-        listener: (Endpoint(given.address, given.port or listener.to or listener.port),)
-        for listener in service.listeners
-    }
-    weight = dict(service.weights).get(str(given), 1)
-    drain = _first(service.drain, DRAIN)
-    return Replica(str(given), str(given), STATIC_ENGINE, ReplicaState.READY, endpoints, weight, drain=drain)
+@lru_cache(maxsize=1 << 16)  # more than there are services, as in `plan`
+def _static(service: Service) -> tuple[Replica, ...]:
+    """Make replicas of what is written; remembered, since nothing but the definition can change them."""
+    weights, drain = dict(service.weights), _first(service.drain, DRAIN)
+    made = []
+    for given in service.endpoints:
+        name = str(given)
+        endpoints = {
+            listener: (Endpoint(given.address, given.port or listener.to or listener.port),)
+            for listener in service.listeners
+        }
+        weight = weights.get(name, 1)
+        made.append(Replica(name, name, STATIC_ENGINE, ReplicaState.READY, endpoints, weight, drain=drain))
+    return tuple(made)
 
 
 def _judge(service: Service, container: Container) -> Replica:
