@@ -155,6 +155,7 @@ class Bed:
     def __init__(self, *, replicas: int = REPLICAS) -> None:
         self._replicas = replicas
         self._logs = 0
+        self._apart: Bed | None = None
 
     def __enter__(self) -> Self:
         """Build it."""
@@ -175,6 +176,13 @@ class Bed:
     ) -> None:
         """Remove it."""
         self.cleanup.close()
+
+    def apart(self) -> "Bed":
+        """Make another, once: for what can't be cleared away: legacy iptables' tables stay with their host."""
+        if self._apart is None:
+            self._apart = self.cleanup.enter_context(Bed(replicas=self._replicas))
+        self._apart.forget_connections()
+        return self._apart
 
     def fronts(self, replicas: int) -> tuple[Front, ...]:
         """Say what a side has to carry to so many replicas; iperf3 wants all its connections at one."""

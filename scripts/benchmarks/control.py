@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from ipaddress import IPv4Address
-from typing import Protocol
 
 from netshare.core.diff import diff
 from netshare.core.ruleset import Ruleset
 from netshare.lab import links
 from netshare.lab.namespace import Namespace
+from netshare.netfilter.iptables.driver import IptablesDriver
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.runtime.agent import AgentClient
 from scripts.benchmarks.bed import Bed
@@ -30,10 +30,12 @@ CHANGE, CHANGE_CPU, COMPARE = (
 LOAD = "everything loaded"
 RESTART, RESTART_EMPTY = "agent restarted", "agent started, kernel empty"
 RECONCILE = "the agent's whole reconcile, one definition changed"
+BY_IPTABLES = "netshare (iptables)"
 NETSHARE, BY_NFT = "netshare", "netshare's table, by nft -f"
 KUBE = "nft -f in kube-proxy's shape"
 NFTLB = "nftlb, by its API"
-MOST_NFTLB = 1_000
+MOST = 1_000
+"""So many services for those to whom more are no matter of seconds."""
 CHANGES_OF_AGENT = 4
 
 
@@ -42,14 +44,28 @@ def at(side: str, services: int) -> str:
     return f"{side} @ {services}"
 
 
-class Site(Protocol):
-    """A namespace with a number of services in it."""
+class IptablesSite:
+    """Programmed by netshare's iptables driver, which runs iptables-restore."""
+
+    def __init__(self, services: int, cleanup: ExitStack) -> None:
+        self.services = services
+        self.namespace = _namespace(f"iptables-{services}", cleanup)
+        self._driver = IptablesDriver()
+        self._before = ruleset(services)
+        self._changing = Changing(services)
 
     def load(self) -> float:
-        """Load everything anew; seconds."""
+        """Load everything anew."""
+        change = diff(Ruleset(), self._before, rebuild=True)
+        return timed(lambda: self.namespace.run(self._driver.apply, change))
 
     def change(self, recorder: Recorder) -> None:
         """Replace one endpoint."""
+        after = self._changing.ruleset(self._before, *self._changing.next())
+        change = diff(self._before, after)
+        seconds = timed(lambda: self.namespace.run(self._driver.apply, change))
+        self._before = after
+        recorder.record(CHANGE, at(BY_IPTABLES, self.services), "ms", 1000 * seconds)
 
 
 class NetshareSite:
@@ -143,6 +159,10 @@ class NftlbSite:
         recorder.record(CHANGE, at(NFTLB, self.services), "ms", 1000 * seconds)
 
 
+OtherSite = KubeSite | NftlbSite | IptablesSite
+AnySite = NetshareSite | OtherSite
+
+
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Measure changes, full loads, and the agent's restart."""
     numbers = (1, 100) if recorder.is_quick else (1, 100, 1_000, 10_000)
@@ -155,7 +175,8 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
         one transaction.
 
         The chain-per-service shape is written by this benchmark after kube-proxy's; it is not kube-proxy's own
-        output. nftlb is measured up to {MOST_NFTLB:,} services.
+        output. nftlb and legacy
+        iptables are measured up to {MOST:,} services.
 
         The agent's start is a whole process: Python, reading the definitions, observing, reconciling,
         answering.
@@ -166,35 +187,35 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
         log(f"netshare and kube-proxy's shape at {', '.join(f'{number:,}' for number in numbers)} services")
         own = [NetshareSite(number, cleanup) for number in numbers]
         kube = [KubeSite(number, cleanup) for number in numbers]
-        api: list[NftlbSite] = []
+        api: list[NftlbSite | IptablesSite] = []
         if reason := missing("nftlb"):
             recorder.leave_out(NFTLB, reason)
         else:
-            api = [NftlbSite(number, bed, cleanup) for number in numbers if number <= MOST_NFTLB]
-        every: list[NetshareSite | KubeSite | NftlbSite] = [*own, *kube, *api]
+            api = [NftlbSite(number, bed, cleanup) for number in numbers if number <= MOST]
+        if reason := missing("iptables-legacy"):
+            recorder.leave_out(BY_IPTABLES, reason)
+        else:
+            api += [IptablesSite(number, cleanup) for number in numbers if number <= MOST]
+        every: list[AnySite] = [*own, *kube, *api]
         _loads(recorder, every, loads, log)
         _changes(recorder, own, [*kube, *api], changes, slow_changes)
         for number in numbers:
             _agent(recorder, bed, number, loads, log)
 
 
-def _loads(
-    recorder: Recorder, sites: list[NetshareSite | KubeSite | NftlbSite], loads: int, log: Callable[[str], None]
-) -> None:
+def _loads(recorder: Recorder, sites: list[AnySite], loads: int, log: Callable[[str], None]) -> None:
     for number in range(loads):
         for site in sites:
             log(f"load {number + 1} of {loads}: {site.namespace.name}")
             seconds = site.load()
-            name = {NetshareSite: NETSHARE, KubeSite: KUBE, NftlbSite: NFTLB}[type(site)]
+            name = {NetshareSite: NETSHARE, KubeSite: KUBE, NftlbSite: NFTLB, IptablesSite: BY_IPTABLES}[type(site)]
             recorder.record(LOAD, at(name, site.services), "s", seconds)
             if isinstance(site, NetshareSite):
                 recorder.record(LOAD, at(BY_NFT, site.services), "s", site.load_by_nft())
                 site.load()
 
 
-def _changes(
-    recorder: Recorder, own: list[NetshareSite], others: list[KubeSite | NftlbSite], changes: int, slow: int
-) -> None:
+def _changes(recorder: Recorder, own: list[NetshareSite], others: list[OtherSite], changes: int, slow: int) -> None:
     every = changes // slow
     for number in range(changes):
         for site in own:

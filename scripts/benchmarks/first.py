@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 from netshare.core.model import Endpoint, Protocol
 from scripts.benchmarks.bed import Bed, Front, Kind
-from scripts.benchmarks.processes import run
+from scripts.benchmarks.processes import missing, run
 from scripts.benchmarks.results import Recorder
 from scripts.benchmarks.sides import netshare, rules
 from scripts.benchmarks.sides.direct import Tracked
@@ -41,11 +41,11 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
     )
     installers: dict[str, Callable[[Bed, int], None]] = {
         NFTABLES: _netshare("nftables"),
-        IPTABLES: _netshare("iptables"),
         KUBE: _kube,
         ARTICLE: _article,
+        IPTABLES: _netshare("iptables"),  # the last: legacy iptables' tables stay with their host
     }
-    if reason := netshare.driver_is_lacking("iptables"):
+    if reason := missing("iptables-legacy"):
         recorder.leave_out(IPTABLES, reason)
         log(f"left out: {IPTABLES}: {reason}")
         del installers[IPTABLES]

@@ -58,7 +58,8 @@ def _conditions(conditions: Conditions) -> str:
     return (
         f"Measured {conditions.date} at {conditions.commit}, in {conditions.seconds:.0f} s; load average "
         f"{conditions.load_before:g} before, {conditions.load_after:g} after. Processes that are not the "
-        f"benchmark's (containers count among them) kept {conditions.busy_elsewhere:.2f} processors busy meanwhile.{quick}"
+        f"benchmark's (containers count among them) kept {conditions.busy_elsewhere:.2f} "
+        f"processors busy meanwhile.{quick}"
     )
 
 

@@ -11,14 +11,25 @@ from scripts.benchmarks import behaviour, control, data, first, results
 from scripts.benchmarks.bed import Kind
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.sides import sides
-from scripts.benchmarks.sides.netshare import driver_is_lacking
 from scripts.benchmarks.sides.side import Proxy
 from scripts.benchmarks.ways import ways
 from tests.prerequisites import program as installed
 from tests.prerequisites import require
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("wrk", "iperf3", "nginx", "gcc", "nft", "haproxy", "nftlb", "iptables-restore", "docker-proxy", "busybox")
+PROGRAMS = (
+    "wrk",
+    "iperf3",
+    "nginx",
+    "gcc",
+    "nft",
+    "haproxy",
+    "nftlb",
+    "iptables-restore",
+    "iptables-legacy",
+    "docker-proxy",
+    "busybox",
+)
 MEASURES = {Kind.WEB: (data.NEW, data.KEEP, data.P50, data.P99, data.CPU_NEW), Kind.BULK: (data.BYTES,)}
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -45,9 +56,8 @@ def test_every_part_has_figures(found: Results) -> None:
     assert [f for part in found.parts.values() for f in part.figures if not all(v >= 0 for v in f.values)] == []
 
 
-def test_nothing_is_left_out_but_what_netshare_lacks_itself(found: Results) -> None:
-    lacking = {"netshare (iptables)"} if driver_is_lacking("iptables") else set()
-    assert {one.side for part in found.parts.values() for one in part.left_out} == lacking
+def test_nothing_is_left_out(found: Results) -> None:
+    assert [one for part in found.parts.values() for one in part.left_out] == []
 
 
 def test_every_side_was_measured_by_all_that_it_carries(found: Results) -> None:
@@ -63,7 +73,7 @@ def test_every_side_was_measured_by_all_that_it_carries(found: Results) -> None:
 def test_few_services_and_many_were_measured(found: Results) -> None:
     for services in (1, 100):
         assert found.parts["first"].get(first.FIRST, first.at(first.NFTABLES, services))
-        for side in (control.NETSHARE, control.BY_NFT, control.KUBE, control.NFTLB):
+        for side in (control.NETSHARE, control.BY_NFT, control.KUBE, control.NFTLB, control.BY_IPTABLES):
             assert found.parts["control"].get(control.CHANGE, control.at(side, services)), side
             assert found.parts["control"].get(control.LOAD, control.at(side, services)), side
 

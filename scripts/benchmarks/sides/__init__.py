@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from netshare.core.model import IPTABLES
 from scripts.benchmarks.sides import caddy, envoy, haproxy, nginx, traefik
 from scripts.benchmarks.sides.direct import Direct, Tracked
 from scripts.benchmarks.sides.docker import DockerProxy, DockerPublished
@@ -23,7 +24,7 @@ def sides(*, many: int = MANY) -> Sequence[Side]:
         Netshare("netshare"),
         Netshare("netshare, 10 replicas", replicas=10),
         Netshare(f"netshare, {many:,} services", others=many - 3),
-        Netshare("netshare (iptables)", driver="iptables"),
+        Netshare("netshare (iptables)", driver=IPTABLES),
         Article(),
         KubeShaped(),
         Nftlb(),

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from netshare.core import parse
-from netshare.core.model import Listener, Service, StaticEndpoint
-from netshare.errors import NetshareError, UsageError
+from netshare.core.model import IPTABLES, NFTABLES, Listener, Service, StaticEndpoint
+from netshare.errors import NetshareError
 from netshare.runtime.agent import AgentClient
 from netshare.store import schema
 from scripts.benchmarks.bed import Bed, Front, Served
-from scripts.benchmarks.processes import Process, running
+from scripts.benchmarks.processes import Process, missing, running
 
 ROOT = Path(__file__).resolve().parents[3]
 OTHERS_PORT = 10_001
@@ -28,15 +27,16 @@ class Netshare:
     name: str
     replicas: int = 3
     others: int = 0
-    driver: str = "nftables"
+    driver: str = NFTABLES
 
     def lacks(self) -> str | None:
-        """Ask netshare itself whether it has such a driver."""
-        return driver_is_lacking(self.driver)
+        """Look for the tools of legacy xtables, which the iptables driver needs."""
+        return missing("iptables-legacy") if self.driver == IPTABLES else None
 
     @contextmanager
     def serve(self, bed: Bed) -> Iterator[Served]:
         """Run the agent on definitions that are there already."""
+        bed = bed if self.driver == NFTABLES else bed.apart()
         directory = bed.log("netshare")
         fronts = bed.fronts(self.replicas)
         for front in fronts:
@@ -44,15 +44,6 @@ class Netshare:
         define_others(directory, self.others)
         with agent(bed, directory, self.driver) as process:
             yield bed.served([front.kind for front in fronts], process)
-
-
-def driver_is_lacking(driver: str) -> str | None:
-    """Ask netshare itself whether it has such a driver."""
-    try:
-        parse.driver(driver)
-    except UsageError as error:
-        return error.message
-    return None
 
 
 def define(directory: Path, service: Service) -> None:
@@ -82,7 +73,7 @@ def define_other(directory: Path, service: int, *, port: int = 8080) -> None:
     define(directory, Service(f"other-{service}", (Listener(OTHERS_PORT + service),), endpoints=endpoints))
 
 
-def environment(directory: Path, driver: str = "nftables", engine: str = "") -> dict[str, str]:
+def environment(directory: Path, driver: str = NFTABLES, engine: str = "") -> dict[str, str]:
     """Say where definitions and runtime files are; without an engine, none is looked for."""
     nowhere = f"unix://{directory}/none.sock"
     return {
@@ -105,7 +96,7 @@ def is_synced(directory: Path) -> bool:
 
 
 @contextmanager
-def agent(bed: Bed, directory: Path, driver: str = "nftables") -> Iterator[Process]:
+def agent(bed: Bed, directory: Path, driver: str = NFTABLES) -> Iterator[Process]:
     """Run the agent on the host, from when it has reconciled once."""
     (directory / "run").mkdir(parents=True, exist_ok=True)
     process = Process(
