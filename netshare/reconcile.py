@@ -206,9 +206,9 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     rollouts = host.rollouts.load()
     host.lap(Stage.LIST)
     known, unknown, to_blame = _split(definitions.services, host.engines, silent)
-    known, impossible = possible(known, host.driver)
     observation = host.driver.observe()
     host.lap(Stage.OBSERVE)
+    known, impossible = possible(known, host.driver)
     held = observation.ruleset
     # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
     unheard = unanswered(host.engines, silent)
@@ -236,7 +236,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
     host.lap(Stage.JUDGE)
     links = host.links.list()
-    wanted = plan(there, links=links, keep=kept, held=held, driver=host.driver.name)
+    wanted = plan(there, links=links, keep=kept, held=held, place=host.driver.place)
     used = tuple(link for link in links if link.network in wanted.hairpins)
     host.lap(Stage.PLAN)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.

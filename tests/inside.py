@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from netshare.core.diff import Change
-from netshare.core.model import IPTABLES, NFTABLES
+from netshare.core.model import IPTABLES, NFTABLES, Service
 from netshare.core.ruleset import Ruleset, Target
 from netshare.lab.namespace import Namespace
 from netshare.netfilter.driver import Driver, Observation, Offer
@@ -31,6 +31,9 @@ class InNamespace:
     @property
     def offers(self) -> Mapping[str, Offer]:
         return self._driver.offers
+
+    def place(self, service: Service) -> str:
+        return self._driver.place(service)
 
     def observe(self) -> Observation:
         return self._namespace.run(self._driver.observe)

@@ -1,7 +1,7 @@
 """Results as the documents that ``-o json`` prints: names and meanings are a contract, fields are only ever added."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from netshare.core import checks, parse
 from netshare.core.draining import Drain
@@ -31,9 +31,9 @@ def of_error(error: NetshareError) -> Document:
     return {"schema": SCHEMA, "error": _error(error)}
 
 
-def of_listing(listing: Listing, driver: str) -> Document:
+def of_listing(listing: Listing, driver_of: Callable[[Service], str]) -> Document:
     """Describe the definitions."""
-    services = [_service(service, service.placed(driver)) for service in listing.services]
+    services = [_service(service, driver_of(service)) for service in listing.services]
     return _services(listing.agent, services, listing.problems) | {
         "notices": [*map(_notice, listing.notices), *({"message": remark} for remark in listing.remarks)]
     }

@@ -14,7 +14,7 @@ def list_(form: Output = output.Format.TABLE) -> None:
     host = wiring.host()
     listing = list_services(host, wiring.agent_control())
     if form is output.Format.JSON:
-        output.document(documents.of_listing(listing, host.driver.name))
+        output.document(documents.of_listing(listing, host.driver.place))
     elif listing.services:
         output.table(("SERVICE", "LISTENERS", "REPLICAS FROM", "STRATEGY"), [_row(s) for s in listing.services])
     elif not listing.problems:

@@ -1,6 +1,6 @@
 """From services and their replicas to the ruleset: who is given which new connection."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,11 +27,11 @@ def plan(
     links: Iterable[Link] = (),
     keep: Set[str] = frozenset(),
     held: Ruleset | None = None,
-    driver: str = NFTABLES,
+    place: Callable[[Service], str] = lambda service: service.placed(NFTABLES),
 ) -> Ruleset:
     """Compute what the kernel should hold on a host that is directly on these links.
 
-    ``driver`` programs what says nothing else.
+    ``place`` names the driver that is to program a service.
 
     ``keep`` names owners of services about which nothing is known just now (their engine is silent, their definition
     can't be read): what ``held`` has of them stays as it is.
@@ -40,7 +40,7 @@ def plan(
     targets: set[Target] = set()
     for item in services:
         for listener in item.service.listeners:
-            dispatches.update(_dispatches(item, listener, item.service.placed(driver)))
+            dispatches.update(_dispatches(item, listener, place(item.service)))
             targets.update(targets_of(item, listener))
     if held is not None and keep:
         kept = {m: d for m, d in held.dispatches.items() if d.service in keep and m not in dispatches}

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
-from netshare.core.model import Strategy
+from netshare.core.model import Service, Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.errors import NetfilterError
 
@@ -28,11 +28,12 @@ class Observation:
 class Offer:
     """What a driver can do on this host.
 
-    A ruleset with another strategy is refused as a whole. ``missing`` says what it lacks here altogether, ``caution``
-    what one should know who uses it.
+    A ruleset with another strategy is refused as a whole. ``limits`` say what it can't promise anywhere, ``missing``
+    what it lacks here altogether, ``caution`` what one should know who uses it here.
     """
 
     strategies: Set[Strategy]
+    limits: tuple[str, ...] = ()
     missing: NetfilterError | None = None
     caution: str | None = None
 
@@ -47,6 +48,9 @@ class Driver(Protocol):
     @property
     def offers(self) -> Mapping[str, "Offer"]:
         """What can be programmed here, by the name of the driver that does it: itself, or those it is made of."""
+
+    def place(self, service: Service) -> str:
+        """Name the driver that is to program a service."""
 
     def observe(self) -> Observation:
         """Read back what is programmed.

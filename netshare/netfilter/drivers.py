@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 from netshare.core.diff import Change, diff
-from netshare.core.model import AUTO, NFTABLES
+from netshare.core.model import AUTO, NFTABLES, Service
 from netshare.core.placement import NOTHING, before_leaving, parts, together
 from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Driver, Observation, Offer
@@ -27,6 +27,7 @@ class HostDrivers:
         self._default = default
         self._look = look
         self._seen: Mapping[str, Observation] | None = None
+        self._holders: Mapping[str, str] = {}
 
     @cached_property
     def offers(self) -> Mapping[str, Offer]:
@@ -40,11 +41,24 @@ class HostDrivers:
             return self._default
         return next(iter(self._usable()), NFTABLES)
 
+    def place(self, service: Service) -> str:
+        """Name the driver that a service asks for, else the host's.
+
+        Where nobody has said which that is, a service stays where it was when it was last looked for, if it can: the
+        environment of a verb may say less than the agent's does.
+        """
+        holder, is_free = self._holders.get(service.owner), service.driver == AUTO == self._default
+        if is_free and holder in self._usable() and service.strategy in self.offers[holder].strategies:
+            return holder
+        return service.placed(self.name)
+
     def observe(self) -> Observation:
         """Read back what all of them hold, as one."""
         seen = self._seen = self._observations()
         counted = _sum(each.connections for each in seen.values())
-        return Observation(together(_rulesets(seen)), self._is_intact(seen), counted)
+        held = together(_rulesets(seen))
+        self._holders = {each.service: each.driver for each in held.dispatches.values()}
+        return Observation(held, self._is_intact(seen), counted)
 
     def connections(self) -> Mapping[Target, int]:
         """Read back what all of them have counted."""

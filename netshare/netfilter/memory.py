@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from netshare.core.diff import Change
+from netshare.core.model import Service
 from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Driver, Observation, Offer
 
@@ -39,6 +40,10 @@ class RememberingDriver:
     def offers(self) -> Mapping[str, Offer]:
         """What the wrapped driver can do."""
         return self._driver.offers
+
+    def place(self, service: Service) -> str:
+        """Ask the wrapped driver."""
+        return self._driver.place(service)
 
     def observe(self) -> Observation:
         """Answer from memory where nothing has been committed since, else read and remember."""

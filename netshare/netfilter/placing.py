@@ -9,7 +9,7 @@ from netshare.netfilter.driver import Driver
 
 def objection(service: Service, driver: Driver) -> NetshareError | None:
     """Say why this host can't program a service, if it can't."""
-    name = service.placed(driver.name)
+    name = driver.place(service)
     offer = driver.offers.get(name)
     if offer is None:
         return UsageError(f"the driver {name} can't be used here", hint=f"choose {' or '.join(driver.offers)}")

@@ -95,12 +95,12 @@ def _checked(
     definitions = host.store.load()
     changes = differences(definitions, services, prune=prune)
     added = [change.after for change in changes if change.after is not None and not change.is_empty]
+    held = host.driver.observe().ruleset
     for service in added:
         candidates.check_choices(host, service)
     needed = {engine for service in added for engine in engines_of(service, host.engines)}
     containers = candidates.containers(host.engines, needed) if added else []
     wanted = _after(definitions, changes)
-    held = host.driver.observe().ruleset
     warnings = [error.message for error in definitions.unreadable.values()]
     for change in changes:
         if change.after is None or change.is_empty:

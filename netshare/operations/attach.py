@@ -98,11 +98,11 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
     definitions = host.store.load()
     before = definitions.get(request.name)
     service = updated(before, request)
+    held = host.driver.observe().ruleset
     candidates.check_choices(host, service)
     listeners = requested_listeners(request, before)
     added = [new for new in listeners if not any(new.overlaps(old) for old in (before.listeners if before else ()))]
     containers = candidates.containers(host.engines, engines_of(service, host.engines))
-    held = host.driver.observe().ruleset
     conflicts.check_services(service.name, added, definitions, held)
     taken: tuple[str, ...] = ()
     if request.force:
@@ -125,5 +125,5 @@ def _propose(host: Host, sockets: Sockets, request: AttachRequest) -> _Proposal:
 
 def _cautions(host: Host, service: Service) -> tuple[str, ...]:
     """Say what one should know who uses this driver here."""
-    caution = host.driver.offers[service.placed(host.driver.name)].caution
+    caution = host.driver.offers[host.driver.place(service)].caution
     return () if caution is None else (caution,)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from netshare.core import diagnosis
 from netshare.core.diagnosis import Check, KernelSettings, Verdict
-from netshare.core.model import Family, Service
+from netshare.core.model import NFTABLES, Family, Service
 from netshare.core.obstacle import families_served, in_the_way
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from netshare.netfilter.rivals import rival
@@ -49,7 +49,7 @@ def _checks(host: Host, agent: AgentControl, examination: Examination, *, is_per
         yield diagnosis.failed("permissions", "this user may not ask or program the kernel (CAP_NET_ADMIN)", mend)
         return
     yield diagnosis.ok("permissions", "may program the kernel (CAP_NET_ADMIN)")
-    yield from diagnosis.kernel(*examination.refused())
+    yield from _drivers(host, examination)
     settings = examination.settings()
     yield diagnosis.conntrack(settings.tracked, settings.trackable)
     yield diagnosis.rp_filter(settings.strict_interfaces, settings.default_routes)
@@ -73,6 +73,24 @@ def _checks(host: Host, agent: AgentControl, examination: Examination, *, is_per
     yield from (diagnosis.failed("definitions", error.message, error.hint) for error in definitions.unreadable.values())
     yield from _services(prepared)
     yield from _rivals(host, prepared, services)
+
+
+def _drivers(host: Host, examination: Examination) -> Iterator[Check]:
+    """Look at each driver: whether this host has it, and, where it is in use, what to know of it."""
+    offers, default = host.driver.offers, host.driver.name
+    in_use = {each.driver for each in host.driver.observe().ruleset.dispatches.values()} | {default}
+    for name, offer in offers.items():
+        about = f"driver {name}"
+        if offer.missing is not None:
+            is_needed = name in in_use
+            seen = offer.missing.message
+            yield diagnosis.failed(about, seen, offer.missing.hint) if is_needed else diagnosis.ok(about, seen)
+            continue
+        notes = (*offer.limits, *([offer.caution] if offer.caution else [])) if name in in_use else ()
+        use = "the default" if name == default else "in use" if name in in_use else "could be used"
+        yield diagnosis.ok(about, "; ".join((use, *notes)))
+        if name == NFTABLES:
+            yield from diagnosis.kernel(*examination.refused())
 
 
 def _engines(host: Host) -> Iterator[Check]:

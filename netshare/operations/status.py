@@ -112,7 +112,7 @@ def status(host: Host, agent: AgentControl, connections: Connections, name: str 
             )
             for replica in replicas
         )
-        services.append(ServiceStatus(service, service.placed(host.driver.name), counted))
+        services.append(ServiceStatus(service, host.driver.place(service), counted))
     problems, notices = prepared.problems, prepared.notices
     if name is not None:
         unusable_drains = problems[-1:] if prepared.noted is None else ()

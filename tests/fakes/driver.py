@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from netshare.core.diff import Change
 from netshare.core.links import IPNetwork, Link
-from netshare.core.model import Endpoint, Strategy
+from netshare.core.model import Endpoint, Service, Strategy
 from netshare.core.obstacle import Obstacle
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.errors import NetfilterError, NetshareError
@@ -30,6 +30,9 @@ class FakeDriver:
         self._ruleset = Ruleset()
         self._intact = False
         self._connections: dict[Target, int] = {}
+
+    def place(self, service: Service) -> str:
+        return service.placed(self.name)
 
     def observe(self) -> Observation:
         if self.blindness is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netshare.core.diff import Change
-from netshare.core.model import Family, Strategy
+from netshare.core.model import Family, Service, Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.errors import NetfilterError, NetshareError
 from netshare.netfilter.driver import Observation, Offer
@@ -15,6 +15,12 @@ from netshare.netfilter.iptables.tables import Tables, tables, target_chain
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
 
 _STRATEGIES = frozenset({Strategy.RANDOM, Strategy.ROUND_ROBIN})
+_LIMITS = (
+    "a change is atomic in each table, not over all of them",
+    "what another hand changes is seen with the next look, not at once",
+    "round-robin begins a new turn with every change of the nat table, by whomever",
+    f"no {', no '.join(sorted(frozenset(Strategy) - _STRATEGIES))}",
+)
 
 
 class IptablesDriver:
@@ -25,13 +31,17 @@ class IptablesDriver:
     """
 
     name = "iptables"
-    offers = MappingProxyType({name: Offer(_STRATEGIES)})
+    offers = MappingProxyType({name: Offer(_STRATEGIES, _LIMITS)})
 
     def __init__(self, mark: int = DEFAULT_MARK) -> None:
         """``mark`` is the bit of a flow's connection mark that says it is netshare's."""
         self._mark = mark
         self._readers = {family: Reader() for family in Family}
         self._known: tuple[Mapping[Family, Tables], Ruleset] | None = None
+
+    def place(self, service: Service) -> str:
+        """Name the driver that a service asks for, else this one."""
+        return service.placed(self.name)
 
     def observe(self) -> Observation:
         """Read back what is programmed; see `netshare.netfilter.driver.Driver`."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netshare.core.diff import Change, diff
-from netshare.core.model import Strategy
+from netshare.core.model import Service, Strategy
 from netshare.core.ruleset import Ruleset, Target
 from netshare.netfilter.driver import Observation, Offer
 from netshare.netfilter.netlink import SUBSYSTEM_NFTABLES, Netlink
@@ -44,6 +44,10 @@ class NftablesDriver:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def place(self, service: Service) -> str:
+        """Name the driver that a service asks for, else this one."""
+        return service.placed(self.name)
 
     def observe(self) -> Observation:
         """Read back what is programmed; see `netshare.netfilter.driver.Driver`."""

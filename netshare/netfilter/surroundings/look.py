@@ -87,7 +87,7 @@ class Lookout:
         """Look at everything.
 
         The kernel counts the commits to nf_tables, so what is in there is looked at only after one. Of a legacy table
-        it tells nothing: such a table is listed every time.
+        it tells nothing: such a table is listed every time. A kernel without nf_tables has no more than these.
 
         Raises:
             NotPermittedError: needs CAP_NET_ADMIN.
@@ -95,9 +95,9 @@ class Lookout:
 
         """
         generation = nf_tables.generation(self.netlink())
-        is_new = generation != self._generation
+        is_new = generation is None or generation != self._generation
         if is_new:
-            self._chains = tuple(nf_tables.chains(self.netlink()))
+            self._chains = () if generation is None else tuple(nf_tables.chains(self.netlink()))
         variants = tuple(present(self._chains))
         for variant in variants:
             if is_new or variant.is_legacy or variant not in self._tables:

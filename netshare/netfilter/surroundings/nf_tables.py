@@ -1,11 +1,12 @@
 """The chains and rules of nf_tables, whoever made them, as the kernel lists them."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from netshare.core.model import Family
-from netshare.netfilter.netlink import Netlink
+from netshare.netfilter.netlink import Netlink, RefusedError
 from netshare.netfilter.nftables import userdata
 from netshare.netfilter.nftables.transaction import GET_CHAIN, GET_GENERATION, GET_RULE
 from netshare.netfilter.nftables.wire import number, string, table_of, text, walk
@@ -74,9 +75,17 @@ class Rule:
     expressions: tuple[Expression, ...]
 
 
-def generation(netlink: Netlink) -> int:
-    """Return the number that the kernel raises with every commit, by whomever, in this network namespace."""
-    answer = netlink.get(GET_GENERATION, 0, about="the generation of nf_tables")
+def generation(netlink: Netlink) -> int | None:
+    """Return the number that the kernel raises with every commit, by whomever, in this network namespace.
+
+    ``None`` where this kernel has no nf_tables: nfnetlink then knows no such subsystem (nfnetlink_rcv_msg).
+    """
+    try:
+        answer = netlink.get(GET_GENERATION, 0, about="the generation of nf_tables")
+    except RefusedError as error:
+        if error.number == errno.EINVAL:
+            return None
+        raise
     return number(table_of(answer or b"").get(1))
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from netshare.core.diff import Change, diff
-from netshare.core.model import AUTO, IPTABLES, NFTABLES, Endpoint, Family, Protocol, Strategy
+from netshare.core.model import AUTO, IPTABLES, NFTABLES, Endpoint, Family, Protocol, Service, Strategy
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.errors import NetfilterError
 from netshare.netfilter.driver import Observation, Offer
@@ -34,7 +34,7 @@ class Site:
 
     def look(self) -> Mapping[str, Offer]:
         self.looks += 1
-        return {name: Offer(frozenset(Strategy), self._missing.get(name)) for name in self.fakes}
+        return {name: Offer(frozenset(Strategy), missing=self._missing.get(name)) for name in self.fakes}
 
     def reach(self, wanted: Ruleset) -> None:
         """Do what a reconcile does."""
@@ -136,6 +136,22 @@ def test_two_that_change_places_are_never_nowhere() -> None:
     assert added == [(NFTABLES, world().dispatches.keys()), (IPTABLES, world().dispatches.keys())]
     assert site.held(NFTABLES).ruleset.dispatches.keys() == {DNS}
     assert site.held(IPTABLES).ruleset.dispatches.keys() == {WEB}
+
+
+def test_where_nobody_chose_a_service_stays_where_it_is() -> None:
+    web, dns = Service("web", ()), Service("dns", (), driver=NFTABLES)
+    site = Site()
+    assert site.both.place(web) == NFTABLES
+    site.reach(world(IPTABLES, IPTABLES))
+    assert [site.both.place(each) for each in (web, dns)] == [IPTABLES, NFTABLES]
+    chosen = HostDrivers(site.fakes, NFTABLES, site.look)
+    chosen.observe()
+    assert chosen.place(web) == NFTABLES
+    able = Offer(frozenset(Strategy)), Offer(frozenset({Strategy.RANDOM}))
+    limited = HostDrivers(site.fakes, AUTO, lambda: dict(zip(site.fakes, able, strict=True)))
+    limited.observe()
+    assert limited.place(web) == IPTABLES
+    assert limited.place(replace(web, strategy=Strategy.SOURCE_HASH)) == NFTABLES
 
 
 def test_what_an_interrupted_move_left_in_both_is_cleared_up() -> None:
