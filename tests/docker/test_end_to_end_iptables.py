@@ -12,8 +12,8 @@ pytestmark = pytest.mark.docker
 
 def test_the_agent_follows_containers_and_leaves_dockers_rules_alone(admin: Admin) -> None:
     require(legacy_iptables())
-    for name in ("web-1", "web-2"):
-        admin.lab.run(name)
+    leaving = admin.lab.run("web-1", grace_ms=1500)
+    admin.lab.run("web-2")
     dockers = admin.tool("iptables", "-S")
     agent = admin.start_agent(NETSHARE_DRIVER=IPTABLES)
     done = admin.attach()
@@ -22,7 +22,7 @@ def test_the_agent_follows_containers_and_leaves_dockers_rules_alone(admin: Admi
     admin.lab.run("web-3")
     eventually(lambda: "web-3" in admin.requests(20).answers)
     with admin.load(rate=100) as load:
-        admin.lab.docker.containers.get("web-1").stop(timeout=5)
+        leaving.stop()
         sent = load.stop()
     assert sent.failures == ()
     assert set(admin.requests(40).answers) == {"web-2", "web-3"}
