@@ -45,14 +45,6 @@ T = TypeVar("T")
 NEEDS_ROOT = "run it as root (sudo), or with CAP_NET_ADMIN in this network namespace"
 
 
-class RefusedError(NetfilterError):
-    """The kernel answered with an error; ``number`` is its number (errno)."""
-
-    def __init__(self, message: str, number: int, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.number = number
-
-
 class _InterruptedError(Exception):
     """The table changed while it was being dumped."""
 
@@ -346,4 +338,6 @@ def refusal(code: int, what: str, explanation: str = "") -> NetfilterError | Not
     if explanation:
         why += f", {explanation}"
     hint = "this kernel has no nf_tables; try: modprobe nf_tables" if code == errno.EOPNOTSUPP else None
-    return RefusedError(f"{what}: {why}", code, hint=hint)
+    error = NetfilterError(f"{what}: {why}", hint=hint)
+    error.__cause__ = OSError(code, os.strerror(code))
+    return error

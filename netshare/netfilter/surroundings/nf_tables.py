@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from netshare.core.model import Family
-from netshare.netfilter.netlink import Netlink, RefusedError
+from netshare.errors import NetfilterError
+from netshare.netfilter.netlink import Netlink
 from netshare.netfilter.nftables import userdata
 from netshare.netfilter.nftables.transaction import GET_CHAIN, GET_GENERATION, GET_RULE
 from netshare.netfilter.nftables.wire import number, string, table_of, text, walk
@@ -82,8 +83,8 @@ def generation(netlink: Netlink) -> int | None:
     """
     try:
         answer = netlink.get(GET_GENERATION, 0, about="the generation of nf_tables")
-    except RefusedError as error:
-        if error.number == errno.EINVAL:
+    except NetfilterError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EINVAL:
             return None
         raise
     return number(table_of(answer or b"").get(1))
