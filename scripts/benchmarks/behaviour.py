@@ -27,6 +27,7 @@ ADDRESS = "client's address at the replica"
 RATE = {NEW: 400, KEPT: 200}
 REPLICAS = 3
 _BEFORE = 0.5
+_LONGEST = 60.0
 
 
 FAILED, SLOWEST = "failed", "slowest"
@@ -39,18 +40,19 @@ def measure_of(scenario: str, how: str, what: str) -> str:
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Let everything happen to every way."""
-    times, seconds = (1, 1.2) if recorder.is_quick else (rounds or 5, 5.0)
+    times, seconds = (1, 0.5) if recorder.is_quick else (rounds or 5, 3.0)
     recorder.say(
         f"""
         {REPLICAS} containers with nginx, which ends in good order when it is stopped; {RATE[NEW]} requests a second
-        each on a new connection, and {RATE[KEPT]} a second on 16 that are kept, {seconds:g} s each, {times} times.
-        Failed is what got no answer, or another than 200, within two seconds.
+        each on a new connection, and {RATE[KEPT]} a second on 16 that are kept, from half a second before something
+        happens until {seconds:g} s after it, {times} times. Failed is what got no answer, or another than 200, within
+        two seconds.
 
         {SCALE_DOWN.capitalize()}: `docker stop` of one, and nobody is told. {KILL.capitalize()}: SIGKILL to one.
         {CRASH.capitalize()}: SIGKILL to netshare's agent, or to the proxy, which is started again a second later.
         {ROLLOUT.capitalize()}: each of the three is replaced by a new one, which answers before the old one is stopped.
         HAProxy and nginx get a new configuration and reload before each stop, netshare and Traefik follow Docker;
-        `drained first` is `netshare drain` before each stop. Connections that clients keep are then cut by the stop.
+        `drained first` is `netshare drain` before each stop, `netshare rollout` does all of it itself, in one batch.
         """
     )
     present: list[Way] = []
@@ -74,9 +76,10 @@ def _let_happen(recorder: Recorder, site: Site, way: Way, seconds: float) -> Non
         said = (site.ask() or "").split()
         seen = 1.0 if said[1:2] == [site.client_address] else 0.5 if site.client_address in said[2:] else 0.0
         recorder.record(ADDRESS, way.name, "", seen)
-        for scenario in SCENARIOS:
-            with _load(recorder, site, way.name, scenario, seconds):
+        for scenario in SCENARIOS if way.does_all else (ROLLOUT,):
+            with _load(recorder, site, way.name, scenario):
                 gone = _happen(scenario, site, running, replicas)
+                time.sleep(seconds)
             for one in gone:
                 _replace(site, running, replicas, one)
             _await(site, replicas, way)
@@ -89,6 +92,9 @@ def _happen(scenario: str, site: Site, running: Running, replicas: list[Containe
         running.kill()
         return []
     if scenario == ROLLOUT:
+        if running.roll_out():
+            replicas[:] = site.replicas()
+            return []
         for old in list(replicas):
             _replace(site, running, replicas, old)
             old.stop()
@@ -108,18 +114,22 @@ def _replace(site: Site, running: Running, replicas: list[Container], old: Conta
 
 
 @contextmanager
-def _load(recorder: Recorder, site: Site, side: str, scenario: str, seconds: float) -> Iterator[None]:
+def _load(recorder: Recorder, site: Site, side: str, scenario: str) -> Iterator[None]:
     """Send requests from before the block begins until after it has ended."""
     sending = {}
     for how, keep in ((NEW, False), (KEPT, True)):
         command = site.traffic.paced_command(
-            site.at, rate=RATE[how], seconds=seconds, keep=keep, connections=16 if keep else 256
+            site.at, rate=RATE[how], seconds=_LONGEST, keep=keep, connections=16 if keep else 256
         )
         sending[how] = site.client.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     time.sleep(_BEFORE)
-    yield
+    try:
+        yield
+    finally:
+        for process in sending.values():
+            process.terminate()
     for how, process in sending.items():
-        said, _ = process.communicate(timeout=seconds + 30)
+        said, _ = process.communicate(timeout=30)
         became = read_paced(said)
         recorder.record(measure_of(scenario, how, FAILED), side, "", became.failures)
         recorder.record(measure_of(scenario, how, SLOWEST), side, "ms", became.us["max"] / 1000)

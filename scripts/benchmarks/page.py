@@ -211,12 +211,12 @@ def _behaviour(part: Part) -> Iterator[str]:
 
 def _failed(part: Part, scenario: str, side: str) -> str:
     found = [part.get(behaviour.measure_of(scenario, how, behaviour.FAILED), side) for how in behaviour.RATE]
-    return " + ".join(f"{sum(figure.values):,.0f}" for figure in found if figure)
+    return " + ".join(f"{sum(figure.values):,.0f}" for figure in found if figure) or NONE
 
 
 def _slowest(part: Part, scenario: str, side: str) -> str:
     found = [part.get(behaviour.measure_of(scenario, how, behaviour.SLOWEST), side) for how in behaviour.RATE]
-    return " + ".join(median(figure) for figure in found)
+    return " + ".join(median(figure) for figure in found if figure) or NONE
 
 
 def _heal(part: Part) -> Iterator[str]:

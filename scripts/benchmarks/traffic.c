@@ -8,12 +8,13 @@
  *   traffic datagrams ADDRESS PORT FLOWS SECONDS               one datagram under way in each flow
  *   traffic first ADDRESS PORT COUNT                           so many new flows, two datagrams each
  *
- * It prints one JSON object. Every run is bounded in time and number.
+ * It prints one JSON object. Every run is bounded in time and number; SIGTERM ends `paced` in good order.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,12 @@ static void hear(struct connection *c, uint32_t events) {
     if (ends) hang_up(c);
 }
 
+static volatile sig_atomic_t is_over;
+
+static void end(int number) {
+    is_over = number;
+}
+
 static void pace(char **argument) {
     double rate = atof(argument[2]), seconds = atof(argument[3]);
     long total = (long)(rate * seconds), begun = 0;
@@ -186,10 +193,12 @@ static void pace(char **argument) {
     paced.times = calloc((size_t)total, sizeof *paced.times);
     paced.epoll = epoll_create1(0);
     if (!paced.times || paced.epoll < 0) die("setup");
+    signal(SIGTERM, end);
     for (int i = paced.connections; i--;) paced.all[i].fd = -1, paced.idle[paced.idles++] = i;
 
     int64_t began = now(), looked = began;
     for (;;) {
+        if (is_over) total = begun;
         int64_t t = now(), next = began + (int64_t)((double)begun * 1e9 / rate);
         while (begun < total && next <= t && paced.idles) {
             start(next);

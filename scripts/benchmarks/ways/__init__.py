@@ -3,17 +3,11 @@
 from collections.abc import Sequence
 
 from scripts.benchmarks.ways import reloaded
-from scripts.benchmarks.ways.netshare import NetshareWay
+from scripts.benchmarks.ways.netshare import NetshareWay, Rollout
 from scripts.benchmarks.ways.traefik import TraefikWay
 from scripts.benchmarks.ways.way import Way
 
 
 def ways() -> Sequence[Way]:
     """Give all of them."""
-    return (
-        NetshareWay("netshare"),
-        NetshareWay("netshare, drained first", drains=True),
-        reloaded.HAPROXY,
-        reloaded.NGINX,
-        TraefikWay(),
-    )
+    return (*map(NetshareWay, Rollout), reloaded.HAPROXY, reloaded.NGINX, TraefikWay())

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from enum import Enum
 
 from docker.models.containers import Container
 
@@ -15,23 +15,47 @@ from scripts.benchmarks.ways.site import PORT, REPLICA_PORT, Site
 from scripts.benchmarks.ways.supervised import Supervised
 
 
+class Rollout(Enum):
+    """How replicas are replaced."""
+
+    PLAIN = "netshare"
+    DRAINED = "netshare, drained first"
+    VERB = "netshare rollout"
+
+
 class _Running(Supervised):
-    def __init__(self, start: Callable[[], Process], drain: Callable[[str], None] | None) -> None:
+    def __init__(self, start: Callable[[], Process], verb: Callable[..., None], rollout: Rollout) -> None:
         super().__init__(start)
-        self._drain = drain
+        self._verb = verb
+        self._rollout = rollout
 
     def replace(self, old: Container, new: Container) -> None:  # noqa: ARG002 (Docker tells of it)
         """Drain the old one; or say nothing, since Docker's events do."""
-        if self._drain is not None:
-            self._drain(str(old.name))
+        if self._rollout is Rollout.DRAINED:
+            self._verb("drain", "web", str(old.name))
+
+    def roll_out(self) -> bool:
+        """Have the verb do it."""
+        if self._rollout is Rollout.VERB:
+            self._verb("rollout", "web", "--batch", "3", "--drain", "2s")
+        return self._rollout is Rollout.VERB
 
 
 @dataclass(frozen=True, slots=True)
 class NetshareWay:
-    """`netshare attach`, `netshare agent`; and `netshare drain` before a replica is stopped, if it is told to."""
+    """`netshare attach`, `netshare agent`, and one way to replace replicas."""
 
-    name: str
-    drains: bool = False
+    rollout: Rollout = Rollout.PLAIN
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.rollout.value
+
+    @property
+    def does_all(self) -> bool:
+        """In all but the rollout, the others are the same."""
+        return self.rollout is Rollout.PLAIN
 
     def lacks(self) -> str | None:
         """Nothing is needed."""
@@ -54,7 +78,7 @@ class NetshareWay:
             run(site.host, [sys.executable, "-m", "netshare", *words], environment=environment)
 
         verb("attach", "web", str(PORT), "--to", str(REPLICA_PORT), "--engine", "docker")
-        running = _Running(start, partial(verb, "drain", "web") if self.drains else None)
+        running = _Running(start, verb, self.rollout)
         try:
             until(lambda: len(site.answered()) == len(replicas), "netshare to know its replicas")
             yield running

@@ -86,6 +86,7 @@ class Reloaded:
     server: str
     words: tuple[str, ...]
     reload: signal.Signals
+    does_all: bool = True
 
     def lacks(self) -> str | None:
         """Look for its program."""

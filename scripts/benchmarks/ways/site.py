@@ -89,6 +89,10 @@ class Site:
         """Look up where a replica listens."""
         return Endpoint(ip_address(self._lab.address(container)), REPLICA_PORT)
 
+    def replicas(self) -> list[Container]:
+        """List those that run."""
+        return list(self._lab.docker.containers.list())
+
     def clear(self) -> None:
         """Remove all containers."""
         self._lab.clear()

@@ -28,6 +28,10 @@ class Supervised:
         time.sleep(PAUSE)
         self.process = self._start()
 
+    def roll_out(self) -> bool:
+        """Leave it to whoever starts and stops replicas."""
+        return False
+
     def stop(self) -> None:
         """End it."""
         self.process.stop()

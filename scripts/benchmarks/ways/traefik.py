@@ -19,6 +19,7 @@ class TraefikWay:
     """The configuration of its manual's first steps."""
 
     name = "Traefik (Docker provider)"
+    does_all = True
 
     def lacks(self) -> str | None:
         """Look for it."""

@@ -15,6 +15,9 @@ class Running(Protocol):
     def replace(self, old: Container, new: Container) -> None:
         """Say what an admin says before a new replica, which answers, takes the place of an old one that is to stop."""
 
+    def roll_out(self) -> bool:
+        """Replace all replicas by new ones, if it is one who does that."""
+
     def kill(self) -> None:
         """Kill what runs on the host, as a crash would, and start it again as a supervisor does, a second later."""
 
@@ -25,6 +28,10 @@ class Way(Protocol):
     @property
     def name(self) -> str:
         """What tables call it."""
+
+    @property
+    def does_all(self) -> bool:
+        """Whether all scenarios are its, or only the rollout."""
 
     def lacks(self) -> str | None:
         """Say what this machine lacks to measure it."""
