@@ -283,16 +283,13 @@ class Chaos:
         if self.world.attach("web", EXTRA + 9, Protocol.TCP):
             raise Broken("a definition that can't be read was written over")
         self.draw.choice((self.stop, self.scale_up))()
-        if self.world.agent is not None:
-            with suppress(Exception):
-                self.world.client.sync()
+        self.world.sync()
         if self.world.slots()[WEB] != before[WEB]:
             raise Broken(f"a service whose definition can't be read was changed: {before} to {self.world.slots()}")
         if path.read_bytes() != damaged:
             raise Broken("a definition that can't be read was written over")
         path.write_bytes(whole)
-        if self.world.agent is not None:
-            self.world.agent.send_signal(signal.SIGHUP)
+        self.world.sync()
 
     def fill_the_disk(self) -> None:
         """Leave no room: verbs say so and change nothing, and the kernel follows all the same."""
@@ -302,7 +299,7 @@ class Chaos:
                 file.write(bytes(4096))
         try:
             one = self._any("running")
-            if one and (self.world.weigh(one.name, 3) or self.world.drain(one.name)):
+            if one and self.world.weigh(one.name, 5 + self.world.weights.get(one.name, 1)):
                 raise Broken("what could not be written was said to be done")
             if one and "No space left" not in self.world.refusal:
                 raise Broken(f"a full disk was called {self.world.refusal!r}")

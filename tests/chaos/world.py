@@ -199,13 +199,21 @@ class World:
                 [*_NETSHARE, "agent"], stdin=subprocess.DEVNULL, stderr=log, env=self.environment | fake
             )
 
+    def sync(self) -> None:
+        """Have the agent reconcile, however long it takes to start; where none runs, whoever waits does it."""
+        began = time.monotonic()
+        while self.agent is not None and not self.said(self.client.sync):
+            if time.monotonic() - began > BOUND:
+                raise Broken(f"the agent does not reconcile: {self.refusal}; {self.log()[-3000:]}")
+            time.sleep(0.05)
+
     def end_agent(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End it by a signal, if it runs; one that had ended by itself has crashed."""
         if self.agent is None:
             return
         agent, self.agent = self.agent, None
         if agent.poll() is not None and number is not signal.SIGKILL:
-            raise Broken(f"the agent ended by itself: {self.log()[-3000:]}")
+            raise Broken(f"the agent ended by itself, {agent.returncode}: {self.log()[-3000:]}")
         agent.send_signal(number)
         agent.wait(60)
         self.kills += number is signal.SIGKILL
@@ -346,7 +354,7 @@ class World:
             if time.monotonic() - began > BOUND:
                 raise Broken(f"the kernel did not follow: it has {found}, and not {wanted}; {self.log()[-3000:]}")
             if self.agent is not None and self.agent.poll() is not None:
-                raise Broken(f"the agent ended by itself: {self.log()[-3000:]}")
+                raise Broken(f"the agent ended by itself, {self.agent.returncode}: {self.log()[-3000:]}")
             time.sleep(0.01)
         self.waits.append(time.monotonic() - began)
 
@@ -370,8 +378,10 @@ class World:
     def load(self) -> None:
         """Begin constant load, on the service that must never notice and on the one that is disturbed."""
         client = self.lab.client.namespace
-        self.undisturbed = Load(client, self.lab.at(OTHER), total=1 << 30, rate=40, concurrency=4)
-        self.disturbed = Load(client, self.lab.at(WEB), total=1 << 30, rate=40, concurrency=4)
+        self.undisturbed, self.disturbed = (
+            self._cleanup.enter_context(Load(client, self.lab.at(port), total=1 << 30, rate=40, concurrency=4))
+            for port in (OTHER, WEB)
+        )
 
     def end_load(self, *, may_fail: bool) -> tuple[int, Mapping[FailureKind, int]]:
         """End it; gives how many requests there were to the disturbed service, and how they failed."""
