@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS
 
-_EXAMPLES = 150
+_EXAMPLES = 80
 
 
 @pytest.mark.parametrize("name", TARGETS)
