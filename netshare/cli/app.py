@@ -21,6 +21,7 @@ VERBS = {
     "detach": ("detach", "detach", "Remove one listener of a service, or all of it."),
     "list": ("listing", "list_", "List the services, one a line."),
     "status": ("status", "status", "Show the services with their replicas and connections."),
+    "top": ("top", "top", "Show services and replicas live, and drain or resume the one that is chosen."),
     "weight": ("weight", "weight", "Change a replica's share of the new connections."),
     "drain": ("drain", "drain", "Give a replica no new connections, while those that are open go on for a time."),
     "resume": ("resume", "resume", "Give a drained replica new connections again."),

@@ -8,9 +8,10 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, NoReturn
 
 from netshare.cli import documents, output, rows
+from netshare.core import parse
 from netshare.core.model import ReplicaState
 from netshare.core.words import harmless
-from netshare.errors import NetshareError
+from netshare.errors import NetshareError, UsageError
 from netshare.operations.status import Status
 from netshare.operations.watching import Look, Watch
 
@@ -23,6 +24,7 @@ _NUMBERS = ("WEIGHT", "NEW/S", "TOTAL", "ACTIVE")
 _LEAST_REASON = 12
 """A reason has at least so many characters as long as there is a column to spare."""
 _GAP = 2
+_USUAL, _SHORTEST, _LONGEST = 1.0, 0.1, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Seen:
     problem: NetshareError | None = None
 
     @property
+    def local_time(self) -> str:
+        """When it was, in this place."""
+        return self.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+    @property
     def messages(self) -> list[str]:
         """What to tell beside the table."""
         status = self.look.status
@@ -41,22 +48,34 @@ class Seen:
         return [*(problem.message for problem in problems), *map(str, (*status.obstacles, *status.notices))]
 
 
-def watch(watching: Watch, interval: float, form: output.Format) -> NoReturn:
-    """Show it until interrupted; what goes wrong after the first look is shown, and tried again."""
-    seen = Seen(watching.look(), _now())
+def watch(watching: Watch, interval: float, form: output.Format) -> None:
+    """Show it until Ctrl-C, or the key ``q``; what goes wrong after the first look is shown, and tried again."""
+    seen = Seen(watching.look(), now())
     if form is output.Format.JSON:
         _print_on(watching, seen, interval, _document)
-    elif _is_screen():
+    elif is_screen():
         _draw_on(watching, seen, interval)
     else:
         _print_on(watching, seen, interval, _block)
 
 
-def _now() -> datetime:
+def seconds(word: str | None) -> float:
+    """Read an interval."""
+    if word is None:
+        return _USUAL
+    found = parse.duration(word)
+    if not _SHORTEST <= found <= _LONGEST:
+        raise UsageError(f"{parse.shown(word)} is not an interval", hint="it is 100ms to 1h")
+    return found
+
+
+def now() -> datetime:
+    """Tell the time."""
     return datetime.now(UTC)
 
 
-def _is_screen() -> bool:
+def is_screen() -> bool:
+    """Whether a view can be drawn."""
     if not sys.stdout.isatty():
         return False
     from netshare.cli import screen
@@ -64,11 +83,12 @@ def _is_screen() -> bool:
     return screen.is_possible()
 
 
-def _again(watching: Watch, before: Seen) -> Seen:
+def again(watching: Watch, before: Seen) -> Seen:
+    """Look again; where that fails, what was seen before stands beside the reason."""
     try:
-        return Seen(watching.look(), _now())
+        return Seen(watching.look(), now())
     except NetshareError as error:
-        return Seen(before.look, _now(), error)
+        return Seen(before.look, now(), error)
 
 
 def _print_on(watching: Watch, seen: Seen, interval: float, show: Callable[[Seen], None]) -> NoReturn:
@@ -82,7 +102,7 @@ def _print_on(watching: Watch, seen: Seen, interval: float, show: Callable[[Seen
                 output.note(message)
         said = seen.messages
         time.sleep(watching.rest(interval))
-        seen = _again(watching, seen)
+        seen = again(watching, seen)
 
 
 def _document(seen: Seen) -> None:
@@ -92,7 +112,7 @@ def _document(seen: Seen) -> None:
 
 def _block(seen: Seen) -> None:
     """Print one look, behind the time and before an empty line."""
-    output.line(_local(seen))
+    output.line(seen.local_time)
     output.plain_table(rows.LIVE_COLUMNS, list(_rows(seen.look.status)))
     output.line("")
 
@@ -101,14 +121,15 @@ def _rows(status: Status) -> Iterator[tuple[str, ...]]:
     return chain.from_iterable(rows.rows(item, rows.LIVE_COLUMNS) for item in status.services)
 
 
-def _draw_on(watching: Watch, seen: Seen, interval: float) -> NoReturn:
+def _draw_on(watching: Watch, seen: Seen, interval: float) -> None:
     from netshare.cli.screen import Screen
 
     with Screen() as screen:
-        while True:
+        screen.show(view(seen, interval, *screen.size))
+        while "q" not in screen.wait(watching.rest(interval)):
+            if watching.rest(interval) <= 0:
+                seen = again(watching, seen)
             screen.show(view(seen, interval, *screen.size))
-            if screen.wait(watching.rest(interval)):
-                seen = _again(watching, seen)
 
 
 def view(seen: Seen, interval: float, width: int, height: int) -> "RenderableType":
@@ -116,7 +137,10 @@ def view(seen: Seen, interval: float, width: int, height: int) -> "RenderableTyp
     from rich.console import Group
     from rich.text import Text
 
-    head = [Text(harmless(said), no_wrap=True, overflow="ellipsis") for said in _head(seen, interval)]
+    head = [
+        Text(harmless(said), no_wrap=True, overflow="ellipsis")
+        for said in heading("netshare status", seen.look, interval, seen.local_time)
+    ][: max(1, height // 4)]
     tail = [Text(f"! {harmless(said)}", "yellow", no_wrap=True, overflow="ellipsis") for said in seen.messages]
     count = sum(max(1, len(item.replicas)) for item in seen.look.status.services)
     tail = tail[: max(1, height // 4)]
@@ -131,20 +155,26 @@ def view(seen: Seen, interval: float, width: int, height: int) -> "RenderableTyp
     return Group(*head, _table(shown, width), *tail)
 
 
-def _head(seen: Seen, interval: float) -> Iterator[str]:
-    status = seen.look.status
+def heading(verb: str, look: Look, interval: float, time: str) -> Iterator[str]:
+    """Say what is shown, and sum it up."""
+    status = look.status
     replicas = [each for item in status.services for each in item.replicas]
     ready = sum(each.replica.state is ReplicaState.READY for each in replicas)
     agent = f"agent: pid {status.agent.pid}" if status.agent.is_running else "no agent runs"
-    yield f"netshare status, every {interval:g} s · {_local(seen)} · {agent}"
-    new = "" if seen.look.rate is None else f"{rows.rate(seen.look.rate)} new/s, "
+    yield f"{verb}, every {interval:g} s · {time} · {agent}"
+    new = "" if look.rate is None else f"{rows.rate(look.rate)} new/s, "
     services = "1 service" if len(status.services) == 1 else f"{len(status.services):,} services"
-    yield f"{services} · {ready:,} of {len(replicas):,} replicas ready · {new}{seen.look.active:,} active"
+    yield f"{services} · {ready:,} of {len(replicas):,} replicas ready · {new}{look.active:,} active"
     yield ""
 
 
-def _local(seen: Seen) -> str:
-    return seen.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def fitting(widths: dict[str, int], columns: Sequence[str], dispensable: Sequence[str], width: int) -> list[str]:
+    """Choose the columns that there is room for; what is left is the last one's."""
+    kept, spare = list(columns), list(dispensable)
+    while (left := width - sum(widths[column] + _GAP for column in kept[:-1])) < _LEAST_REASON and spare:
+        kept.remove(spare.pop(0))
+    widths[kept[-1]] = max(1, left)
+    return kept
 
 
 def _table(shown: Sequence[Sequence[str]], width: int) -> "RenderableType":
@@ -155,10 +185,6 @@ def _table(shown: Sequence[Sequence[str]], width: int) -> "RenderableType":
         column: max(cell_len(cell) for cell in (column, *(row[number] for row in safe)))
         for number, column in enumerate(rows.LIVE_COLUMNS)
     }
-    kept = list(rows.LIVE_COLUMNS)
-    dispensable = list(_DISPENSABLE)
-    while (left := width - sum(widths[column] + _GAP for column in kept[:-1])) < _LEAST_REASON and dispensable:
-        kept.remove(dispensable.pop(0))
-    widths["REASON"] = max(1, left)
+    kept = fitting(widths, rows.LIVE_COLUMNS, _DISPENSABLE, width)
     numbers = [rows.LIVE_COLUMNS.index(column) for column in kept]
     return output.drawing(kept, [[row[number] for number in numbers] for row in safe], right=_NUMBERS, widths=widths)

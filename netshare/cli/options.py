@@ -9,3 +9,7 @@ from netshare.cli.output import Format
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service; its replicas are found by this name.")]
 ReplicaName = Annotated[str, typer.Argument(metavar="REPLICA", help="Its name, or the beginning of its id.")]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
+OneName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", show_default=False, help="One service. Default: all of them.")
+]
+Interval = Annotated[str | None, typer.Option(metavar="TIME", show_default=False, help="How often to look: 1s.")]

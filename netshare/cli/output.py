@@ -166,10 +166,12 @@ def drawing(
     *,
     right: Sequence[str] = (),
     widths: Mapping[str, int] | None = None,
+    chosen: int | None = None,
 ) -> "Table":
     """Make rows of harmless cells a table of rich's.
 
-    Where ``widths`` are given, each row is one line, and what has no room in a column of that width is cut.
+    Where ``widths`` are given, each row is one line, and what has no room in a column of that width is cut. The row
+    that is ``chosen`` stands out.
     """
     from rich.table import Table
     from rich.text import Text
@@ -181,9 +183,10 @@ def drawing(
             drawn.add_column(column, overflow="fold", justify=justify)
         else:
             drawn.add_column(column, overflow="ellipsis", no_wrap=True, justify=justify, width=widths[column])
-    for row in rows:
+    for number, row in enumerate(rows):
         cells = zip(columns, row, strict=True)
         drawn.add_row(
-            *(Text(cell, _COLOURS.get(cell, "") if column == _STATE_COLUMN else "") for column, cell in cells)
+            *(Text(cell, _COLOURS.get(cell, "") if column == _STATE_COLUMN else "") for column, cell in cells),
+            style="reverse" if number == chosen else None,
         )
     return drawn

@@ -4,21 +4,27 @@ The view is drawn over the last one, so nothing flickers, in the terminal's othe
 there again afterwards. Text comes as rich's, with names made harmless by whoever draws them (`netshare.cli.output`).
 """
 
+import io
 import os
 import select
 import signal
 import sys
+import termios
+import tty
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 from rich.control import Control
 from rich.screen import Screen as Page
 
+from netshare.cli.keys import keys
+
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _EXIT_OF_SIGNAL = 128
+_AT_ONCE = 1 << 10
 
 
 def is_possible() -> bool:
@@ -27,7 +33,7 @@ def is_possible() -> bool:
 
 
 class Screen:
-    """The terminal on standard output, for the length of a ``with`` block.
+    """The terminal on standard output, and the keys of the one on standard input, for the length of a ``with`` block.
 
     Ctrl-C raises as everywhere, SIGTERM ends the program, and both give the terminal back first; so does Ctrl-Z, until
     the program goes on.
@@ -37,11 +43,15 @@ class Screen:
         self._console = Console(highlight=False, markup=False)
         self._stack = ExitStack()
         self._wakes, self._wake = -1, -1
+        self._keyboard = sys.stdin.fileno() if sys.stdin.isatty() else -1
+        self._settings: list[Any] | None = None
         self._is_drawing = False
         self._is_stop_wanted = False
 
     def __enter__(self) -> Self:
         """Take the terminal over."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a locale of old may lack a sign that is drawn
         with ExitStack() as stack:
             self._wakes, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             stack.callback(os.close, self._wakes)
@@ -76,20 +86,32 @@ class Screen:
         if self._is_stop_wanted:
             self._suspend()
 
-    def wait(self, seconds: float) -> bool:
-        """Wait; gives whether the time is over. If not, the terminal has changed and wants to be drawn again."""
-        ready, _, _ = select.select([self._wakes], [], [], seconds)
-        if ready:
-            os.read(self._wakes, 1 << 10)
-        return not ready
+    def wait(self, seconds: float) -> list[str]:
+        """Wait until the time is over, the terminal has changed, or keys are pressed; gives these."""
+        ready, _, _ = select.select([self._wakes, *([self._keyboard] if self._keyboard >= 0 else [])], [], [], seconds)
+        if self._wakes in ready:
+            os.read(self._wakes, _AT_ONCE)
+        if self._keyboard not in ready:
+            return []
+        sent = os.read(self._keyboard, _AT_ONCE)
+        if not sent:
+            self._keyboard = -1  # hung up: it would be ready for ever
+        return list(keys(sent.decode("utf-8", "replace")))
 
     def _take(self) -> None:
+        if self._keyboard >= 0 and self._settings is None:
+            self._settings = termios.tcgetattr(self._keyboard)
+            tty.setcbreak(self._keyboard, termios.TCSADRAIN)
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
 
     def _leave(self) -> None:
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
+        if self._settings is not None:
+            with suppress(termios.error):  # it has hung up
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._settings)
+            self._settings = None
 
     def _handlers(self) -> Iterator[tuple[signal.Signals, "_Handler"]]:
         yield signal.SIGWINCH, lambda _number, _frame: None  # its byte in the pipe is all that is wanted

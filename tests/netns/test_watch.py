@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ class TestOnATerminal:
             assert "REPLICA" in " ".join(small)
             terminal.resize((1, 1))
             time.sleep(0.3)
-            terminal.resize((100, 6))
+            terminal.resize((100, 4))
             cut = terminal.until(lambda lines: any("more" in line for line in lines))
             assert len(column(cut, "STATE")) == 1
             terminal.resize((160, 24))
@@ -165,8 +166,9 @@ class TestWithAnAgent:
                 admin.attach("db", "5432", *list(admin.lab.replicas.values())[:1])
                 admin.detach("db")
                 agent.process.terminate()
-                out, err = listening.communicate(timeout=30)
-                assert (listening.returncode, agent.process.wait(30)) == (1, 0)
+                assert listening.stderr is not None
+                out, err = listening.stdout.read(), listening.stderr.read()
+                assert (listening.wait(30), agent.process.wait(30)) == (1, 0)
             assert "the agent has ended" in err
             assert [line.split(" ", 1)[1] for line in (first + out).splitlines()] == agent.said("")
             assert "apply" in out
@@ -179,3 +181,50 @@ class TestWithAnAgent:
             assert json.loads(listening.stdout.readline())["stage"] == "start"
             listening.send_signal(signal.SIGINT)
             assert listening.wait(30) == 130
+
+
+class TestTop:
+    def test_a_replica_is_chosen_drained_and_resumed(self, admin: Admin) -> None:
+        lab = admin.lab
+        with (
+            admin.agent(),
+            Load(lab.client.namespace, lab.at(80), total=1_000_000, rate=200),
+            admin.terminal("top", "--interval", "100ms", size=(140, 16)) as terminal,
+        ):
+            terminal.until(lambda lines: any("3/3 ready" in line and "█" in line for line in lines))
+            terminal.type("\x1b[Bjd")
+            asked = f"drain {lab.replicas['replica-2'].endpoint} of web? y: yes, any other key: no"
+            terminal.until(lambda lines: lines[-1] == asked)
+            terminal.type("y")
+            drained = terminal.until(lambda lines: any("draining by hand" in line for line in lines))
+            assert any("2/3 ready" in line for line in drained)
+            terminal.until(lambda lines: any("gets no new connections" in line for line in lines))
+            terminal.type("r")
+            terminal.until(lambda lines: any("3/3 ready" in line for line in lines))
+            terminal.type("c")
+            terminal.until(lambda lines: lines[-1].startswith("by new connections"))
+            terminal.resize((50, 6))
+            terminal.until(lambda lines: len(lines) == 6 and any("ready" in line for line in lines))
+            assert not terminal.settings()[3] & termios.ECHO
+            terminal.type("q")
+            assert terminal.end() == 0
+        assert terminal.written.endswith(b"\x1b[?25h\x1b[?1049l")
+
+    def test_without_an_agent_and_without_a_terminal(self, admin: Admin) -> None:
+        with admin.terminal("top", "web", size=(100, 12)) as terminal:
+            lines = terminal.until(lambda lines: any("3/3 ready" in line for line in lines))
+            assert "no agent runs" in lines[0]
+            terminal.type("dq")  # a service as a whole is not drained
+            assert terminal.end() == 0
+        assert admin.netshare("top").code == 2
+        assert admin.netshare("top", "wed").code == 2
+
+    def test_keys_are_not_echoed_and_q_ends_the_live_status_too(self, admin: Admin) -> None:
+        with admin.terminal("status", "--watch", "--interval", "100ms") as terminal:
+            terminal.until(lambda lines: any(line.startswith("web ") for line in lines))
+            terminal.type("hello")
+            seen = terminal.written.count(b"SERVICE")
+            until(lambda: terminal.written.count(b"SERVICE") > seen + 2, timeout=20)
+            assert b"hello" not in terminal.written
+            terminal.type("q")
+            assert terminal.end() == 0
