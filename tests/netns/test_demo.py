@@ -46,12 +46,12 @@ class Outcome:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A directory with one for temporary files, which any user may write in (pytest's own are the running user's)."""
+    """A directory with one for temporary files, shared as /tmp is (pytest's own are the running user's)."""
     with TemporaryDirectory() as name:
         path = Path(name)
         (path / "tmp").mkdir()
         for each in (path, path / "tmp"):
-            each.chmod(0o777)
+            each.chmod(0o1777)
         yield path
 
 
