@@ -75,7 +75,7 @@ def attach(
 
     What is not said stays as it is, for a service that is there. ``health`` says all of a check, as in
     ``"http:/up interval=1s fall=2"``. ``drain`` is seconds, or ``"none"``. With ``wait`` it returns when a replica
-    takes traffic, within ``timeout`` seconds.
+    takes traffic, within ``timeout`` seconds; a port that replicas take no connection on is then among the warnings.
 
     Raises:
         PortConflictError: somebody has the port; ``force`` takes it.
@@ -85,6 +85,7 @@ def attach(
 
     """
     from netshare.operations import attach as operation
+    from netshare.operations.answering import with_answers
     from netshare.operations.request import AttachRequest
 
     number, protocol = parse.port_and_protocol(str(port))
@@ -108,7 +109,10 @@ def attach(
         timeout=timeout,
     )
     with _machine("attach") as here:
-        return operation.attach(here.host, here.agent, wiring.sockets(), request, clock=time, progress=lambda _: None)
+        attached = operation.attach(
+            here.host, here.agent, wiring.sockets(), request, clock=time, progress=lambda _: None
+        )
+        return with_answers(attached, wiring.probe(), time) if wait else attached
 
 
 def detach(name: str, port: int | str | None = None) -> "Detached":

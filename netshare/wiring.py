@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netshare.netfilter.sockets import ListeningSockets
     from netshare.operations.agent_unit import Wanted
     from netshare.operations.demo_steps import Step
+    from netshare.operations.readiness import Ask
     from netshare.operations.rollout import Telling, Tools
     from netshare.operations.watching import Watch
     from netshare.reconcile import Host
@@ -133,6 +134,13 @@ def pod_engines(names: "Sequence[str]") -> "dict[str, PodEngine]":
     return {name: there[name] for name in names}
 
 
+def probe() -> "Ask":
+    """Give who asks endpoints, from here and now, whether they are well."""
+    from netshare.health.probing import probe_now
+
+    return probe_now
+
+
 def rollout_tools(tell: "Telling") -> "Tools":
     """Put together who replaces replicas; an engine is asked when one of its replicas is replaced."""
     import time
@@ -141,7 +149,6 @@ def rollout_tools(tell: "Telling") -> "Tools":
     from netshare.engine.compose import Compose
     from netshare.engine.docker import DOCKER
     from netshare.engine.podman import PODMAN
-    from netshare.health.probing import probe_now
     from netshare.operations.rollout import Tools
     from netshare.runtime.lock import claimed
 
@@ -155,7 +162,7 @@ def rollout_tools(tell: "Telling") -> "Tools":
         },
         composer=Compose(),
         connections=connections(),
-        probe=probe_now,
+        probe=probe(),
         claim=lambda service: claimed(paths.rollout_lock_path(runtime, service)),
         clock=time,
         tell=tell,

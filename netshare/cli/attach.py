@@ -10,6 +10,7 @@ from netshare.cli.options import Name, Output
 from netshare.core import checks, parse
 from netshare.core.model import ReplicaState
 from netshare.operations import attach as operation
+from netshare.operations.answering import with_answers
 from netshare.operations.attach import Attached
 from netshare.operations.health_request import HealthRequest
 from netshare.operations.request import AttachRequest
@@ -157,6 +158,8 @@ def _run(request: AttachRequest, form: output.Format, *, is_dry: bool) -> None:
         attached = operation.attach(
             host, agent, sockets, request, clock=time, progress=lambda waiting: line.show(*_progress(waiting))
         )
+    if request.wait:
+        attached = with_answers(attached, wiring.probe(), time)
     for warning in attached.warnings:
         output.note(f"warning: {warning}")
     if form is output.Format.JSON:

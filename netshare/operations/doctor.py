@@ -57,10 +57,11 @@ def _checks(host: Host, agent: AgentControl, examination: Examination, *, is_per
     yield diagnosis.ok(
         "bridges", f"bridged packets {filtered if settings.bridged_are_filtered else 'pass by netfilter'}"
     )
-    obstacles = in_the_way(host.forwarding.obstacles(), frozenset(Family))
+    served = families_served(host.driver.observe().ruleset)
+    # A host that forwards no IPv6 is in nobody's way as long as no replica has an IPv6 address.
+    obstacles = in_the_way(host.forwarding.obstacles(), served or {Family.IP})
     yield from diagnosis.firewalls(host.forwarding.neighbours(), obstacles)
-    is_served = bool(families_served(host.driver.observe().ruleset))
-    yield diagnosis.forwarding(host.forwarding.missing(), is_needed=is_served)
+    yield diagnosis.forwarding(host.forwarding.missing(), is_needed=bool(served))
     try:
         definitions = host.store.load()
         prepared = prepare(host, definitions)

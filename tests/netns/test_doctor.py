@@ -103,6 +103,15 @@ def test_forwarding_that_is_off(site: Site) -> None:
     assert site.diagnose()[0] == 0
 
 
+def test_ipv6_that_is_not_forwarded_matters_only_where_a_replica_has_it(site: Site) -> None:
+    site.lab.host.run(Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text, "0")
+    assert site.diagnose()[0] == 0
+    assert site.netshare("attach", "web", "80", "--endpoint", "fd00::2").returncode == 0
+    code, checks = site.diagnose()
+    assert code == 1
+    assert checks["net.ipv6.conf.all.forwarding"]["verdict"] == "failed"
+
+
 def test_a_strict_reverse_path_filter_with_two_ways_out(site: Site) -> None:
     host, client = site.lab.host, site.lab.client
     host.run(Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text, "1")

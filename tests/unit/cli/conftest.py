@@ -12,6 +12,7 @@ from netshare import wiring
 from netshare.cli import app
 from netshare.operations.watching import Watch
 from netshare.runtime import capabilities
+from tests.fakes.doors import Doors
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost, fake_host
 
@@ -42,6 +43,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(wiring, "agent_control", lambda: fake.agent)
     monkeypatch.setattr(wiring, "sockets", lambda: fake.sockets)
     monkeypatch.setattr(wiring, "connections", lambda: fake.connections)
+    monkeypatch.setattr(wiring, "probe", Doors)
     monkeypatch.setattr(wiring, "watch", lambda name: Watch(fake.host, fake.agent, fake.connections, time, name=name))
     monkeypatch.setattr(capabilities, "has_net_admin", lambda: True)
     return fake

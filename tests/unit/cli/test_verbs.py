@@ -15,6 +15,7 @@ from netshare.errors import NetfilterError, NotPermittedError
 from netshare.operations import agent_unit
 from netshare.operations.agent_unit import UnitChange
 from netshare.runtime import capabilities
+from tests.fakes.doors import Doors
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost
 from tests.unit.cli.conftest import Netshare
@@ -48,6 +49,14 @@ def test_attach_static(netshare: Netshare, fake: FakeHost) -> None:
     assert done.err == ""
     assert "22/tcp" in netshare("list").out
     assert fake.engine.listings > 0
+
+
+def test_attach_to_a_port_that_nothing_listens_on(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "probe", lambda: Doors("172.18.0.3:80"))
+    done = netshare("attach", "web", "80")
+    assert done.code == 0
+    assert "warning: nothing takes connections on port 80 of shop-web-1 so far (connection refused)" in done.err
+    assert len(netshare("attach", "web", "80", "-o", "json").document["warnings"]) == 1
 
 
 def test_attach_in_advance(netshare: Netshare) -> None:
