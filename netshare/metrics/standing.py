@@ -21,6 +21,7 @@ from netshare.core.ruleset import Target
 from netshare.core.words import harmless
 from netshare.errors import NetshareError
 from netshare.reconcile import Prepared
+from netshare.runtime.revision import revision
 from netshare.runtime.version import __version__
 
 MOST_REPLICAS = 10_000
@@ -87,7 +88,7 @@ class Standing(Collector):
     def collect(self) -> Iterator[Metric]:
         """Gather everything."""
         with self._lock:
-            yield _gauge("build_info", "The version of netshare.", {"version": __version__}, 1)
+            yield _gauge("build_info", "The version of netshare, and the commit it was built from.", _build(), 1)
             yield from self._of_engines()
             prepared = self._prepared()
             if prepared is not None:
@@ -134,6 +135,11 @@ class Standing(Collector):
         yield _family(GaugeMetricFamily("netshare_replica_connections_active", words, labels=_REPLICA), open_now)
         words = "Replicas that have no series of their own, since there are so many."
         yield _gauge("replicas_left_out", words, {}, max(0, len(found) - self._most))
+
+
+def _build() -> dict[str, str]:
+    found = revision()
+    return {"version": __version__, "revision": found.commit if found else ""}
 
 
 def _of_services(prepared: Prepared) -> Iterator[Metric]:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from netshare import __version__, wiring
-from netshare.cli import output
+from netshare.cli import output, version
 from netshare.core.model import Endpoint, Health, Listener, Protocol, PublishedPort
 from netshare.core.ruleset import Target
 from netshare.errors import NetfilterError, NotPermittedError
 from netshare.operations import agent_unit
 from netshare.operations.agent_unit import UnitChange
 from netshare.runtime import capabilities
+from netshare.runtime.revision import Revision
 from tests.fakes.doors import Doors
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost
@@ -310,9 +311,31 @@ def test_agent_as_a_unit(netshare: Netshare, monkeypatch: pytest.MonkeyPatch) ->
     assert netshare("agent", "start").code == 2
 
 
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (None, f"netshare {__version__}\n"),
+        (Revision("a1" * 20, is_modified=False), f"netshare {__version__} (git a1a1a1a1a1a1)\n"),
+        (Revision("a1" * 20, is_modified=True), f"netshare {__version__} (git a1a1a1a1a1a1, with changes)\n"),
+        (Revision("a1" * 20), f"netshare {__version__} (git a1a1a1a1a1a1)\n"),
+    ],
+)
+def test_version_tells_the_revision(
+    netshare: Netshare, monkeypatch: pytest.MonkeyPatch, found: Revision | None, line: str
+) -> None:
+    monkeypatch.setattr(version, "revision", lambda: found)
+    assert netshare("version").out == line
+    assert netshare("version", "-o", "json").document == {
+        "schema": 1,
+        "version": __version__,
+        "revision": found.commit if found else None,
+        "modified": found.is_modified if found else None,
+    }
+
+
 def test_version_and_help(netshare: Netshare) -> None:
-    assert netshare("version").out == netshare("--version").out == f"netshare {__version__}\n"
-    assert netshare("version", "-o", "json").document["version"] == __version__
+    assert netshare("version").out == netshare("--version").out
+    assert netshare("version").out.split()[:2] == ["netshare", __version__]
     bare = netshare()
     assert (bare.code, bare.out) == (0, netshare("--help").out)
     for verb in ("attach", "detach", "list", "status", "weight", "sync", "agent", "rules", "reset", "demo", "version"):
