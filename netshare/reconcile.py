@@ -4,7 +4,7 @@ One stage after the other: load → list → observe → label → drain → jud
 Everything that differs between hosts is handed in by a `Host`; nothing here prints, waits or remembers.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -105,6 +105,13 @@ class Wellness(Protocol):
         """Give what is known just now."""
 
 
+class Names(Protocol):
+    """The names that shells complete."""
+
+    def post(self, names: Mapping[str, Sequence[str]], kept: Collection[str]) -> None:
+        """Put up the replicas of each service; of services that are ``kept``, by owner, those of last time stay."""
+
+
 Lap = Callable[[Stage], None]
 """Told of each stage when it is over."""
 
@@ -127,6 +134,7 @@ class Host:
     health: Wellness
     drains: Drains
     rollouts: RolloutRecords
+    names: Names
     lock: Callable[[], AbstractContextManager[None]]
     lap: Lap = _unmeasured
 
@@ -189,6 +197,7 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
         prepared = prepare(host, host.store.load())
         host.driver.apply(prepared.change)
         host.lap(Stage.APPLY)
+        host.names.post(_names(prepared.services), prepared.kept)
         host.links.serve(prepared.links)
         host.lap(Stage.LINK)
         after = prepared.change.after
@@ -197,6 +206,10 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
         prepared = replace(prepared, obstacles=obstacles, cleaned=clean(host, prepared, thorough=thorough))
         host.lap(Stage.CLEAN)
         return note_drains(host, prepared)
+
+
+def _names(services: Iterable[ServiceReplicas]) -> dict[str, list[str]]:
+    return {item.service.name: [replica.name for replica in item.replicas] for item in services}
 
 
 def prepare(host: Host, definitions: Definitions) -> Prepared:

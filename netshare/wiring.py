@@ -48,6 +48,7 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     from netshare.netfilter.forwarding.host import HostForwarding
     from netshare.reconcile import Host
     from netshare.runtime.lock import exclusive
+    from netshare.runtime.names import Names
     from netshare.store.directory import DefinitionStore
     from netshare.store.drains import DrainStore
     from netshare.store.rollouts import RolloutStore
@@ -65,6 +66,7 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
         health=KnownHealth(HealthBoard(paths.health_path(runtime)), agent_control(runtime)),
         drains=drains,
         rollouts=RolloutStore(paths.rollouts_dir(state)),
+        names=Names(paths.names_path(runtime)),
         lock=lambda: exclusive(lock),
     )
 

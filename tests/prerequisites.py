@@ -57,6 +57,11 @@ def program(name: str) -> str | None:
     return None if shutil.which(name, path=path) else f"needs the program {name}"
 
 
+def file(path: str) -> str | None:
+    """Check for a file that some package brings."""
+    return None if Path(path).is_file() else f"needs {path}"
+
+
 def legacy_iptables() -> str | None:
     """Check for the tools of legacy xtables, and for the lock they take (iptables/xshared.c)."""
     if missing := program("iptables-legacy-restore"):

@@ -6,6 +6,7 @@ import typer
 
 from netshare.cli import documents, output
 from netshare.cli.options import Output
+from netshare.cli.usage import Verb
 from netshare.core import parse
 from netshare.operations import agent_unit
 from netshare.operations.agent_unit import UnitChange
@@ -40,7 +41,7 @@ def run(
         wiring.run_agent(address)
 
 
-@agent.command()
+@agent.command(cls=Verb)
 def install(form: Output = output.Format.TABLE) -> None:
     """Have systemd start the agent now and at every boot, and keep it running."""
     from netshare import wiring
@@ -48,7 +49,7 @@ def install(form: Output = output.Format.TABLE) -> None:
     _tell(agent_unit.install(wiring.systemd(), wiring.agent_control(), wiring.agent_unit), form)
 
 
-@agent.command()
+@agent.command(cls=Verb)
 def uninstall(form: Output = output.Format.TABLE) -> None:
     """Stop the agent and remove its unit. The kernel is left as it is."""
     from netshare import wiring

@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from netshare.cli import output
+from netshare.cli import completing, output
+from netshare.cli.usage import Verb
 from netshare.errors import NetshareError, UsageError
 
 _INTERRUPTED = 130
-_COMPLETING = "_NETSHARE_COMPLETE"
-"""What the shell sets when it asks for completions (typer names it after the program)."""
 
 VERBS = {
     "attach": ("attach", "attach", "Put the replicas of NAME behind a port of this host."),
@@ -54,10 +53,12 @@ def application(words: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,  # a bug crashes loudly, with Python's own words
     )
     app.callback(invoke_without_command=True)(_start)
+    if completing.VARIABLE in os.environ:
+        words = completing.words_so_far()
+        sys.modules["rich"] = None  # type: ignore[assignment] # typer would import it to take mark-up out of help
     asked = next((word for word in words if not word.startswith("-")), None)
-    is_completing = _COMPLETING in os.environ
     for verb in VERBS:
-        if verb == asked or is_completing:
+        if verb == asked:
             _add(app, verb)
         else:
             app.command(verb, help=VERBS[verb][2])(_asked_for_by_name)
@@ -71,7 +72,7 @@ def _add(app: typer.Typer, verb: str) -> None:
     if isinstance(found, typer.Typer):
         app.add_typer(found, name=verb)
     else:
-        app.command(verb)(found)
+        app.command(verb, cls=Verb)(found)
 
 
 def _asked_for_by_name() -> None:

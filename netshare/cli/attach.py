@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from netshare.cli import advice, documents, output
+from netshare.cli import advice, completing, documents, output
 from netshare.cli.options import Name, Output
 from netshare.core import checks, parse
-from netshare.core.model import ReplicaState
+from netshare.core.model import AUTO, IPTABLES, NFTABLES, FailMode, ReplicaState, Strategy
 from netshare.operations import attach as operation
 from netshare.operations.answering import with_answers
 from netshare.operations.attach import Attached
@@ -43,7 +43,11 @@ def attach(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(metavar="ENGINE", help="docker, podman or static. Default: whichever answers."),
+        typer.Option(
+            metavar="ENGINE",
+            help="docker, podman or static. Default: whichever answers.",
+            autocompletion=completing.one_of("docker", "podman", "static"),
+        ),
     ] = None,
     endpoint: Annotated[
         list[str] | None,
@@ -51,17 +55,26 @@ def attach(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(metavar="STRATEGY", help="random (the default), round-robin, or source-hash: by client address."),
+        typer.Option(
+            metavar="STRATEGY",
+            help="random (the default), round-robin, or source-hash: by client address.",
+            autocompletion=completing.one_of(*Strategy),
+        ),
     ] = None,
     weight: Annotated[
         list[str] | None,
-        typer.Option(metavar="REPLICA=W", help="A replica's share, 0 to 256 (repeatable). Default: its label, else 1."),
+        typer.Option(
+            metavar="REPLICA=W",
+            help="A replica's share, 0 to 256 (repeatable). Default: its label, else 1.",
+            autocompletion=completing.weights,
+        ),
     ] = None,
     health: Annotated[
         str | None,
         typer.Option(
             metavar="CHECK",
             help="none, engine (its HEALTHCHECK, the default), tcp[:PORT] or http:[PORT]/PATH (2xx and 3xx are well).",
+            autocompletion=completing.one_of("none", "engine", "tcp", "http:/"),
         ),
     ] = None,
     interval: Annotated[
@@ -81,7 +94,11 @@ def attach(
     ] = None,
     fail: Annotated[
         str | None,
-        typer.Option(metavar="MODE", help="With no healthy replica: open (the default) serves all, closed refuses."),
+        typer.Option(
+            metavar="MODE",
+            help="With no healthy replica: open (the default) serves all, closed refuses.",
+            autocompletion=completing.one_of(*FailMode),
+        ),
     ] = None,
     drain: Annotated[
         str | None,
@@ -93,7 +110,11 @@ def attach(
     ] = None,
     driver: Annotated[
         str | None,
-        typer.Option(metavar="DRIVER", help="auto (the default), nftables or iptables."),
+        typer.Option(
+            metavar="DRIVER",
+            help="auto (the default), nftables or iptables.",
+            autocompletion=completing.one_of(AUTO, NFTABLES, IPTABLES),
+        ),
     ] = None,
     wait: Annotated[
         bool,

@@ -15,7 +15,7 @@ def detach(
     name: Name,
     port: Annotated[
         str | None,
-        typer.Argument(metavar="[PORT[/PROTO]]", show_default=False, help="One of its ports. Default: all of them."),
+        typer.Argument(metavar="PORT[/PROTO]", show_default=False, help="One of its ports. Default: all of them."),
     ] = None,
     form: Output = output.Format.TABLE,
 ) -> None:

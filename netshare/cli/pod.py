@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from netshare.cli import output
+from netshare.cli import completing, output
 from netshare.cli.options import Output
+from netshare.cli.usage import Verb
 from netshare.core import parse, pods
 from netshare.core.pods import Pod
 from netshare.errors import NetshareError, UsageError
@@ -23,11 +24,15 @@ _POD_ENGINES = ("docker", "podman")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The pod; its containers' names begin with it.")]
 Engine = Annotated[
     str | None,
-    typer.Option(metavar="ENGINE", help="docker or podman. Default: whichever there is, Docker first."),
+    typer.Option(
+        metavar="ENGINE",
+        help="docker or podman. Default: whichever there is, Docker first.",
+        autocompletion=completing.one_of(*_POD_ENGINES),
+    ),
 ]
 
 
-@pod.command()
+@pod.command(cls=Verb)
 def create(
     name: Name,
     publish: Annotated[
@@ -67,13 +72,13 @@ def create(
     output.line(f"pod {sandbox.pod}: {done}, {_ports(created.pod)}")
 
 
-@pod.command()
+@pod.command(cls=Verb)
 def add(
     name: Name,
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="The application's image; it has to be here.")],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND…]", show_default=False, help="What to run. Default: the image's own."),
+        typer.Argument(metavar="-- COMMAND", show_default=False, help="What to run. Default: the image's own."),
     ] = None,
     count: Annotated[str, typer.Option(metavar="N", help="How many replicas to add.")] = "1",
     env: Annotated[
@@ -101,13 +106,13 @@ def add(
         output.line(f"pod {request.pod}: {', '.join(added.names)} started, {_ports(added.pod)}")
 
 
-@pod.command()
+@pod.command(cls=Verb)
 def remove(
     name: Name,
     replica: Annotated[
         str | None,
         typer.Argument(
-            metavar="[REPLICA]", show_default=False, help="Its name, or the beginning of its id. Default: all the pod."
+            metavar="REPLICA", show_default=False, help="Its name, or the beginning of its id. Default: all the pod."
         ),
     ] = None,
     grace: Annotated[
@@ -134,7 +139,7 @@ def remove(
         output.line(f"pod {checked}: {', '.join(removed.containers)} removed")
 
 
-@pod.command("list")
+@pod.command("list", cls=Verb)
 def list_(engine: Engine = None, form: Output = output.Format.TABLE) -> None:
     """List the pods, one a line."""
     chosen = _chosen(engine)
@@ -152,7 +157,7 @@ def list_(engine: Engine = None, form: Output = output.Format.TABLE) -> None:
         output.note("there is no pod; `netshare pod create NAME --publish 80:8080` makes one")
 
 
-@pod.command()
+@pod.command(cls=Verb)
 def status(name: Name, engine: Engine = None, form: Output = output.Format.TABLE) -> None:
     """Show a pod with its containers."""
     checked, chosen = pods.pod_name(name), _chosen(engine)

@@ -43,6 +43,11 @@ def drains_path(runtime: Path) -> Path:
     return runtime / "drains.json"
 
 
+def names_path(runtime: Path) -> Path:
+    """Give the file in which shells find the names that they complete."""
+    return runtime / "names.json"
+
+
 def rollout_lock_path(runtime: Path, service: str) -> Path:
     """Give the file whose lock has whoever drives a service's rollout."""
     return runtime / f"rollout-{quote(service, safe='')}.lock"

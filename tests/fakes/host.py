@@ -1,6 +1,6 @@
 """A whole host of fakes, wired as the real one is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netshare.core.draining import Drain, Way
@@ -154,6 +154,17 @@ class FakeRollouts:
         self.known.pop(service, None)
 
 
+class FakeNames:
+    """The names that shells complete, as they were put up last."""
+
+    def __init__(self) -> None:
+        self.posted: Mapping[str, Sequence[str]] = {}
+        self.kept: Collection[str] = ()
+
+    def post(self, names: Mapping[str, Sequence[str]], kept: Collection[str]) -> None:
+        self.posted, self.kept = names, kept
+
+
 @dataclass
 class FakeHost:
     """Every part of the host, to arrange before and to look at afterwards."""
@@ -169,6 +180,7 @@ class FakeHost:
     health: FakeHealth = field(default_factory=FakeHealth)
     drains: FakeDrains = field(default_factory=FakeDrains)
     rollouts: FakeRollouts = field(default_factory=FakeRollouts)
+    names: FakeNames = field(default_factory=FakeNames)
     connections: FakeConnections = field(default_factory=FakeConnections)
     host: Host = field(init=False)
     agent: FakeAgent = field(init=False)
@@ -185,6 +197,7 @@ class FakeHost:
             health=self.health,
             drains=self.drains,
             rollouts=self.rollouts,
+            names=self.names,
             lock=self.lock,
         )
         self.agent = FakeAgent(self.host)
