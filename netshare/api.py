@@ -22,6 +22,7 @@ from netshare.errors import UsageError
 from netshare.runtime.capabilities import require_net_admin
 
 if TYPE_CHECKING:
+    from netshare.host import Host
     from netshare.operations.apply import Applied
     from netshare.operations.attach import Attached
     from netshare.operations.detach import Detached
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from netshare.operations.listing import Listing
     from netshare.operations.status import Status
     from netshare.operations.weight import Weighed
-    from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
 
 

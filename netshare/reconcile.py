@@ -4,139 +4,31 @@ One stage after the other: load → list → observe → label → drain → jud
 Everything that differs between hosts is handed in by a `Host`; nothing here prints, waits or remembers.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol
 
 from netshare.core.diff import Change, diff
 from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled
 from netshare.core.event import Stage
-from netshare.core.flows import Expectation, Flow, concerns_flows, expect
+from netshare.core.flows import Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
 from netshare.core.holding import judged
 from netshare.core.judging import endpoints_served, judge
-from netshare.core.labelled import Given, Notice, as_held, held_by_labels, labelled
+from netshare.core.labelled import Given, Labelled, Notice, as_held, labelled
 from netshare.core.links import Link
-from netshare.core.model import BY_LABELS, Container, Replica, Service
+from netshare.core.model import Container, Replica, Service
 from netshare.core.obstacle import Obstacle, families_served, in_the_way
 from netshare.core.plan import ServiceReplicas, plan
 from netshare.core.ruleset import Ruleset
 from netshare.core.selection import replicas
-from netshare.engine.protocol import Lister
-from netshare.engine.silence import unanswered
-from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
-from netshare.netfilter.driver import Driver, Observation
-from netshare.netfilter.placing import by_name, possible
-from netshare.netfilter.rivals import Sockets, rival
-from netshare.store.protocol import Definitions, RolloutRecords, Rollouts, Store
-
-
-class Forwarding(Protocol):
-    """Ways past the other firewalls of this host."""
-
-    def ensure(self, *, needed: bool) -> Sequence[Obstacle]:
-        """Put what is needed in place, or, where nothing is, take it away again; cheap when nothing changed.
-
-        Gives what stays in the way.
-        """
-
-    def obstacles(self) -> Sequence[Obstacle]:
-        """Look for what stands in the way, and change nothing."""
-
-    def neighbours(self) -> Sequence[str]:
-        """Name the firewalls and engines' backends that are here; change nothing."""
-
-    def missing(self) -> Sequence[str]:
-        """Name the places where a rule of netshare's should stand and does not; change nothing."""
-
-
-class Links(Protocol):
-    """The subnets this host is directly on, and what its bridges need besides rules."""
-
-    def list(self) -> Sequence[Link]:
-        """List them."""
-
-    def serve(self, used: Iterable[Link]) -> None:
-        """Set what these need, and take back what was set for others; cheap when nothing changed."""
-
-
-class Flows(Protocol):
-    """The flows that the kernel tracks."""
-
-    def end(self, expected: Expectation) -> Sequence[Flow]:
-        """Look at the flows once, end those that must, and tell which those were.
-
-        Raises:
-            NetfilterError, NotPermittedError: the kernel refused; some may be left.
-
-        """
-
-
-class Drains(Protocol):
-    """The drains there are, kept where a restart of the agent does not end them."""
-
-    def now(self) -> float:
-        """Tell the time that they are in: seconds since the machine was started."""
-
-    def load(self) -> Sequence[Drain]:
-        """Read them.
-
-        Raises:
-            DefinitionError: what is there can't be used.
-
-        """
-
-    def save(self, drains: Sequence[Drain]) -> None:
-        """Write these in place of all others.
-
-        Raises:
-            NetshareError: it can't be done; what was there is there still.
-
-        """
-
-
-class Wellness(Protocol):
-    """What probes have told of replicas."""
-
-    def verdicts(self) -> Verdicts:
-        """Give what is known just now."""
-
-
-class Names(Protocol):
-    """The names that shells complete."""
-
-    def post(self, names: Mapping[str, Sequence[str]], kept: Collection[str]) -> None:
-        """Put up the replicas of each service; of services that are ``kept``, by owner, those of last time stay."""
-
-
-Lap = Callable[[Stage], None]
-"""Told of each stage when it is over."""
-
-
-def _unmeasured(_stage: Stage) -> None:
-    """Let it pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """This machine, by its adapters."""
-
-    store: Store
-    engines: Mapping[str, Lister]
-    driver: Driver
-    forwarding: Forwarding
-    links: Links
-    flows: Flows
-    sockets: Sockets
-    health: Wellness
-    drains: Drains
-    rollouts: RolloutRecords
-    names: Names
-    lock: Callable[[], AbstractContextManager[None]]
-    lap: Lap = _unmeasured
+from netshare.errors import NetshareError
+from netshare.host import Drains, Host, Wellness
+from netshare.known import Known, Listed, find_out, list_containers
+from netshare.netfilter.driver import Observation
+from netshare.netfilter.rivals import rival
+from netshare.store.protocol import Definitions, Rollouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,70 +107,59 @@ def _names(services: Iterable[ServiceReplicas]) -> dict[str, list[str]]:
 def prepare(host: Host, definitions: Definitions) -> Prepared:
     """Do all of a reconcile but the change itself."""
     host.lap(Stage.LOAD)
-    containers, silent = list_containers(host.engines, definitions.services)
-    rollouts = host.rollouts.load()
+    listed, rollouts = list_containers(host.engines, definitions.services), host.rollouts.load()
     host.lap(Stage.LIST)
-    known, unknown, to_blame = _split(definitions.services, host.engines, silent)
     observation = host.driver.observe()
-    host.lap(Stage.OBSERVE)
-    known, impossible = possible(known, host.driver)
     held = observation.ruleset
-    # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
-    unheard = unanswered(host.engines, silent)
-    frozen = held_by_labels(held) if unheard else _stuck(held, rollouts)
-    stuck = [service for service in known if service.name in rollouts.unreadable]
-    kept = frozenset(service.name for service in (*unknown, *stuck)) | frozen
-    kept |= definitions.unreadable.keys() | impossible.keys()
-    made = labelled(
-        containers,
-        Given(
-            attached={service.name: service for service in definitions.services},
-            unreadable=definitions.unreadable.keys(),
-            weights={service.name: service.weights for service in definitions.adjusted},
-            held=held,
-            kept=kept,
-            rival=partial(rival, containers=containers, sockets=host.sockets),
-            strategies=host.driver.offers[host.driver.name].strategies,
-        ),
-    )
+    host.lap(Stage.OBSERVE)
+    known = find_out(host, definitions, rollouts, listed, held)
+    made = _label(host, definitions, listed, known, held)
+    by_labels = [service for service in made.services if service.name not in rollouts.unreadable]
     host.lap(Stage.LABEL)
-    services = [service for service in (*known, *made.services) if service.name not in rollouts.unreadable]
-    seen = [ServiceReplicas(service, replicas(service, containers)) for service in services]
+    seen = [ServiceReplicas(each, replicas(each, listed.containers)) for each in (*known.services, *by_labels)]
     now, (noted, unusable) = host.drains.now(), _noted(host.drains)
-    drains = settled(noted or (), seen, kept, now)
+    drains = settled(noted or (), seen, known.kept, now)
     there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
     host.lap(Stage.JUDGE)
     links = host.links.list()
-    wanted = plan(there, links=links, keep=kept, held=held, place=host.driver.place)
-    used = tuple(link for link in links if link.network in wanted.hairpins)
+    wanted = plan(there, links=links, keep=known.kept, held=held, place=host.driver.place)
     host.lap(Stage.PLAN)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
     rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
     change = diff(held, wanted, rebuild=rebuild)
     host.lap(Stage.DIFF)
-    to_blame |= unheard if frozen else {}
     return Prepared(
         services=there,
-        kept=kept,
-        problems=(
-            *definitions.unreadable.values(),
-            *to_blame.values(),
-            *by_name(impossible),
-            *unusable,
-            *rollouts.unreadable.values(),
-        ),
-        links=used,
-        containers=tuple(containers),
+        kept=known.kept,
+        problems=(*definitions.unreadable.values(), *known.problems, *unusable, *rollouts.unreadable.values()),
+        links=tuple(link for link in links if link.network in wanted.hairpins),
+        containers=tuple(listed.containers),
         observation=observation,
         change=change,
-        silent=frozenset(to_blame),
-        impossible=impossible,
-        labelled=(*made.services, *(as_held(owner, held) for owner in sorted(frozen))),
+        silent=frozenset(known.to_blame),
+        impossible=known.impossible,
+        labelled=(*made.services, *(as_held(owner, held) for owner in sorted(known.frozen))),
         notices=made.notices,
         drains=drains,
         noted=noted,
         now=now,
         stuck=rollouts.unreadable,
+    )
+
+
+def _label(host: Host, definitions: Definitions, listed: Listed, known: Known, held: Ruleset) -> Labelled:
+    """Make services of labels, out of what those that were attached leave them."""
+    return labelled(
+        listed.containers,
+        Given(
+            attached={service.name: service for service in definitions.services},
+            unreadable=definitions.unreadable.keys(),
+            weights={service.name: service.weights for service in definitions.adjusted},
+            held=held,
+            kept=known.kept,
+            rival=partial(rival, containers=listed.containers, sockets=host.sockets),
+            strategies=host.driver.offers[host.driver.name].strategies,
+        ),
     )
 
 
@@ -288,11 +169,6 @@ def _noted(drains: Drains) -> tuple[Sequence[Drain] | None, tuple[NetshareError,
         return drains.load(), ()
     except NetshareError as error:
         return None, (error,)
-
-
-def _stuck(held: Ruleset, rollouts: Rollouts) -> frozenset[str]:
-    """Name the services of labels whose rollout can't be read: nobody knows whom they should be served by."""
-    return held_by_labels(held) & {f"{name}{BY_LABELS}" for name in rollouts.unreadable}
 
 
 def _judge(
@@ -342,51 +218,3 @@ def note_drains(host: Host, prepared: Prepared) -> Prepared:
     except NetshareError as problem:
         return replace(prepared, cleaned=replace(prepared.cleaned, problem=prepared.cleaned.problem or problem))
     return replace(prepared, drains=drains)
-
-
-def list_containers(
-    engines: Mapping[str, Lister],
-    services: Iterable[Service],
-) -> tuple[list[Container], dict[str, EngineUnreachableError]]:
-    """List the containers of every engine, as labels alone attach one, and name the engines that do not answer.
-
-    Raises:
-        NotPermittedError: an engine that some service needs may not be asked.
-
-    """
-    needed = {name for service in services for name in engines_of(service, engines)}
-    containers: list[Container] = []
-    silent: dict[str, EngineUnreachableError] = {}
-    for name in sorted(engines):
-        try:
-            containers += engines[name].containers()
-        except EngineUnreachableError as error:
-            silent[name] = error
-        except NotPermittedError as error:
-            if name in needed:
-                raise
-            silent[name] = EngineUnreachableError(error.message, hint=error.hint)
-    return containers, silent
-
-
-def engines_of(service: Service, engines: Mapping[str, Lister]) -> list[str]:
-    """Name the engines a service's replicas may live in: none for a static one."""
-    if service.is_static:
-        return []
-    return [name for name in engines if service.engine in (None, name)]
-
-
-def _split(
-    services: Iterable[Service],
-    engines: Mapping[str, Lister],
-    silent: Mapping[str, EngineUnreachableError],
-) -> tuple[list[Service], list[Service], dict[str, EngineUnreachableError]]:
-    """Tell the services whose replicas are known from those that are not, and name the engines whose silence it is."""
-    known: list[Service] = []
-    unknown: list[Service] = []
-    to_blame: dict[str, EngineUnreachableError] = {}
-    for service in services:
-        silences = unanswered(engines_of(service, engines), silent)
-        to_blame |= silences
-        (unknown if silences else known).append(service)
-    return known, unknown, to_blame

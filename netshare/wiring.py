@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netshare.core.ruleset import Target
     from netshare.engine.pods import PodEngine
     from netshare.engine.protocol import Engine
+    from netshare.host import Host
     from netshare.metrics.agent import AgentMetrics
     from netshare.netfilter.conntrack import TrackedConnections
     from netshare.netfilter.driver import Driver
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from netshare.operations.readiness import Ask
     from netshare.operations.rollout import Telling, Tools
     from netshare.operations.watching import Watch
-    from netshare.reconcile import Host
     from netshare.runtime.agent import AgentClient
     from netshare.runtime.listening import Told
     from netshare.store.directory import DefinitionStore
@@ -43,10 +43,10 @@ def host(state_dir: Path | None = None, runtime_dir: Path | None = None) -> "Hos
     """Put this machine together; labs name directories of their own, everyone else the environment's."""
     from netshare.health.board import HealthBoard
     from netshare.health.known import KnownHealth
+    from netshare.host import Host
     from netshare.netfilter.bridges import HostLinks
     from netshare.netfilter.flows import TrackedFlows
     from netshare.netfilter.forwarding.host import HostForwarding
-    from netshare.reconcile import Host
     from netshare.runtime.lock import exclusive
     from netshare.runtime.names import Names
     from netshare.store.directory import DefinitionStore

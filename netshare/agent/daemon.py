@@ -26,7 +26,7 @@ from netshare.core.health import Probe
 from netshare.engine.protocol import Engine
 from netshare.health.board import HealthBoard
 from netshare.health.probing import probe
-from netshare.reconcile import Host
+from netshare.host import Host
 from netshare.runtime import privileges
 from netshare.runtime.agent import claim
 from netshare.runtime.journal import formatter

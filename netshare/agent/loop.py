@@ -17,7 +17,8 @@ from netshare.core.model import ReplicaState
 from netshare.core.plan import ServiceReplicas
 from netshare.core.ruleset import Match
 from netshare.errors import NetshareError
-from netshare.reconcile import Host, Prepared, reconcile
+from netshare.host import Host
+from netshare.reconcile import Prepared, reconcile
 
 _CAUSES = 5
 

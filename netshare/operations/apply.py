@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from netshare.core.model import Container, Listener, Service, Source
+from netshare.host import Host
+from netshare.known import engines_of
 from netshare.netfilter.rivals import Sockets
 from netshare.operations import candidates, conflicts
 from netshare.operations.change import Change, commit, save
 from netshare.operations.control import Agent, AgentControl
-from netshare.reconcile import Host, engines_of
 from netshare.store.protocol import Definitions
 
 

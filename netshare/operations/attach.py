@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from netshare.core import selection
 from netshare.core.model import Listener, Replica, Service
 from netshare.core.obstacle import in_the_way
+from netshare.host import Host
+from netshare.known import engines_of
 from netshare.netfilter.rivals import Sockets
 from netshare.operations import candidates, conflicts
 from netshare.operations.change import Change, commit
@@ -12,7 +14,7 @@ from netshare.operations.control import Agent, AgentControl, Clock
 from netshare.operations.request import AttachRequest, requested_listeners, updated
 from netshare.operations.waiting import Progress, look, wait_for_traffic
 from netshare.operations.weight import resolved, weighted
-from netshare.reconcile import Host, engines_of, prepare
+from netshare.reconcile import prepare
 from netshare.store.protocol import Definitions
 
 

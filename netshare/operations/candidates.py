@@ -19,9 +19,9 @@ from netshare.core.selection import (
 from netshare.engine.protocol import Lister
 from netshare.engine.silence import as_one, unanswered
 from netshare.errors import EngineUnreachableError, NetshareError, NotFoundError, NotPermittedError, UsageError
+from netshare.host import Host
 from netshare.netfilter.placing import objection
 from netshare.operations.traffic import no_way, reachable
-from netshare.reconcile import Host
 
 _ENDED = frozenset({ContainerStatus.EXITED, ContainerStatus.DEAD, ContainerStatus.REMOVING})
 

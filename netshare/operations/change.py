@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from netshare.core.model import Service
 from netshare.errors import NetshareError
+from netshare.host import Host
 from netshare.operations.control import AgentControl, converge
-from netshare.reconcile import Host
 from netshare.store.protocol import Store
 
 

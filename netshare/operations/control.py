@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from netshare.errors import NetshareError
-from netshare.reconcile import Host, reconcile
+from netshare.host import Host
+from netshare.reconcile import reconcile
 
 
 class AgentControl(Protocol):

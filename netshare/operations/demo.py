@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from netshare.core.model import Endpoint, ReplicaState, StaticEndpoint
 from netshare.errors import NetshareError
+from netshare.host import Host
 from netshare.lab.privileges import gain_privileges
 from netshare.lab.topology import Lab, LabReplica
 from netshare.lab.traffic import Load, send
@@ -23,7 +24,6 @@ from netshare.operations.control import AgentControl, Clock
 from netshare.operations.demo_steps import Alone, Built, Held, Place, Removed, Replaced, Served, Share, Spread, Step
 from netshare.operations.request import AttachRequest
 from netshare.operations.rules import rules
-from netshare.reconcile import Host
 
 SERVICE = "web"
 PORT = 80

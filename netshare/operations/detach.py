@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from netshare.core import labels
 from netshare.core.model import Listener, Protocol, Replica, Service, Source
 from netshare.errors import NetshareError, NotFoundError
+from netshare.host import Host
 from netshare.operations.change import Change, commit
 from netshare.operations.control import AgentControl
-from netshare.reconcile import Host, Prepared, prepare
+from netshare.reconcile import Prepared, prepare
 from netshare.store.protocol import Definitions
 
 _SHOWN = 3

@@ -9,10 +9,11 @@ from netshare.core.diagnosis import Check, KernelSettings, Verdict
 from netshare.core.model import NFTABLES, Family, Service
 from netshare.core.obstacle import families_served, in_the_way
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
+from netshare.host import Host
 from netshare.netfilter.rivals import rival
 from netshare.operations.control import AgentControl
 from netshare.operations.traffic import against_kernel, held_by
-from netshare.reconcile import Host, Prepared, prepare
+from netshare.reconcile import Prepared, prepare
 
 
 class Examination(Protocol):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from netshare.core.draining import Cause, Drain, begun, by_key, drain_of
 from netshare.core.model import Replica, ReplicaState
 from netshare.errors import EngineUnreachableError, NetshareError
+from netshare.host import Host
 from netshare.operations.control import AgentControl, converge
 from netshare.operations.replica import judged, named
-from netshare.reconcile import Host
 
 
 @dataclass(frozen=True, slots=True)

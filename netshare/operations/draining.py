@@ -11,9 +11,10 @@ from typing import Protocol
 from netshare.core.draining import Drain, Key, Way, by_key, ways_to
 from netshare.core.model import Replica, ReplicaState
 from netshare.errors import EngineUnreachableError, NetshareError, WaitTimeoutError
+from netshare.host import Host
 from netshare.operations.control import AgentControl, Clock, converge
 from netshare.operations.replica import judged_of
-from netshare.reconcile import Host, Prepared, prepare, reconcile
+from netshare.reconcile import Prepared, prepare, reconcile
 from netshare.store.protocol import Definitions
 
 INTERVAL = 0.2

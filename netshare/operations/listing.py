@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from netshare.core.labelled import Notice
 from netshare.core.model import Service
 from netshare.errors import NetshareError
+from netshare.host import Host
 from netshare.operations.control import Agent, AgentControl
-from netshare.reconcile import Host, prepare
+from netshare.reconcile import prepare
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from netshare.core.compose import ComposeService
 from netshare.core.model import Container
 from netshare.core.rollout import Maker, Member, Pair, Rollout, Stage
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
+from netshare.known import list_containers
 from netshare.operations.rollout import Tools
 from netshare.operations.rollout_names import beside
-from netshare.reconcile import list_containers
 
 Note = Callable[[Callable[[Rollout], Rollout]], Rollout]
 _OUTSIDE = (EngineUnreachableError, NotPermittedError)
@@ -85,7 +85,7 @@ def _container(tools: Tools, rollout: Rollout, pair: Pair, note: Note) -> None:
 
 
 def _free_name(tools: Tools, rollout: Rollout, pair: Pair) -> str:
-    containers, _ = list_containers(tools.host.engines, ())
+    containers = list_containers(tools.host.engines).containers
     noted = {each.new.name for each in rollout.pairs if each.new is not None}
     return beside(pair.old.name, noted | {each.name for each in containers})
 
@@ -134,11 +134,11 @@ def _compose_service(tools: Tools, rollout: Rollout) -> tuple[ComposeService, st
 
 
 def _containers(tools: Tools) -> Sequence[Container]:
-    containers, silent = list_containers(tools.host.engines, ())
-    for error in silent.values():
+    listed = list_containers(tools.host.engines)
+    for error in listed.silent.values():
         if not error.absent:
             raise error
-    return containers
+    return listed.containers
 
 
 def _set(note: Note, pair: Pair) -> None:

@@ -8,8 +8,9 @@ from netshare.core.parse import shown
 from netshare.core.selection import STATIC_ENGINE
 from netshare.engine.silence import as_one
 from netshare.errors import EngineUnreachableError, NotFoundError
+from netshare.host import Host
 from netshare.operations.detach import not_found
-from netshare.reconcile import Host, Prepared, prepare
+from netshare.reconcile import Prepared, prepare
 from netshare.store.protocol import Definitions
 
 

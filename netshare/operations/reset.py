@@ -2,8 +2,8 @@
 
 from netshare.core.flows import NOTHING
 from netshare.errors import NetshareError
+from netshare.host import Host
 from netshare.operations.control import AgentControl
-from netshare.reconcile import Host
 
 
 def reset(host: Host, agent: AgentControl) -> None:

@@ -15,11 +15,11 @@ from types import MappingProxyType
 from netshare.core import rollout as record
 from netshare.core.rollout import Direction, Do, Maker, Member, Pair, Rollout, Stage, placed
 from netshare.errors import NetshareError, WaitTimeoutError
+from netshare.known import list_containers
 from netshare.operations import making, rolling_back, rollout
 from netshare.operations.making import UnfitError
 from netshare.operations.rollout import Outcome, Request, Rolled, Tools
 from netshare.operations.rollout_ground import INTERVAL, Ground, TurnedError
-from netshare.reconcile import list_containers
 
 _SERVING = (Stage.TRIED, Stage.SHIFTED, Stage.STOPPED)
 Action = Callable[[Ground, Rollout, Sequence[Pair]], None]
@@ -77,7 +77,7 @@ def _followed(tools: Tools, noted: Rollout) -> Rolled:
             if is_mine and tools.host.rollouts.get(noted.service) is not None:
                 return drive(tools, noted.service)
             if is_mine:
-                there = {each.id for each in list_containers(tools.host.engines, ())[0]}
+                there = {each.id for each in list_containers(tools.host.engines).containers}
                 is_back = any(pair.old.id in there for pair in noted.pairs)
                 outcome = Outcome.TAKEN_BACK if is_back else Outcome.COMPLETED
                 return Rolled(noted.service, outcome, noted.pairs, tools.clock.monotonic() - began)

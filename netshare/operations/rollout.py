@@ -14,11 +14,12 @@ from netshare.core.model import Container, Replica, ReplicaState, Service
 from netshare.core.rollout import Direction, Maker, Member, Options, Pair, Rollout
 from netshare.engine.replacing import ReplacingEngine
 from netshare.errors import NetshareError, NotFoundError, UsageError
+from netshare.host import Host
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.draining import Connections
 from netshare.operations.replica import judged_of
 from netshare.operations.rollout_names import natural
-from netshare.reconcile import Host, prepare
+from netshare.reconcile import prepare
 
 _ABOUT_TO_GO_ON = "`netshare rollout {name} --resume` goes on with it, `netshare rollout {name} --abort` takes it back"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from netshare.core.placement import named
 from netshare.core.ruleset import Ruleset
-from netshare.reconcile import Host
+from netshare.host import Host
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from netshare.core.obstacle import Obstacle, families_served, in_the_way
 from netshare.core.plan import families_of, targets
 from netshare.core.ruleset import Target
 from netshare.errors import EngineUnreachableError, NetshareError
+from netshare.host import Host
 from netshare.netfilter.driver import Observation
 from netshare.operations.control import Agent, AgentControl
 from netshare.operations.detach import not_found
 from netshare.operations.traffic import against_kernel, from_kernel, held_by
 from netshare.operations.waiting import silence
-from netshare.reconcile import Host, Prepared, prepare
+from netshare.reconcile import Prepared, prepare
 from netshare.store.protocol import Definitions
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from netshare.host import Host
 from netshare.operations.control import AgentControl, converge
 from netshare.operations.status import Connections, Status, status
-from netshare.reconcile import Host
 
 
 def sync(host: Host, agent: AgentControl, connections: Connections) -> Status:

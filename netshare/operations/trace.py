@@ -7,9 +7,9 @@ from netshare.core.diagnosis import Check, Verdict
 from netshare.core.links import Link, in_use
 from netshare.core.model import Endpoint, Family, IPAddress, Protocol
 from netshare.core.ruleset import Dispatch, Match, Ruleset
+from netshare.host import Host
 from netshare.operations.doctor import Diagnosis
 from netshare.operations.traffic import held_by
-from netshare.reconcile import Host
 
 _SEVERAL = 4
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from netshare.core.model import Replica, ReplicaState, Service
 from netshare.errors import NotFoundError, WaitTimeoutError
+from netshare.host import Host
+from netshare.known import engines_of
 from netshare.netfilter.driver import Observation
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.traffic import against_kernel, from_kernel, held_by
-from netshare.reconcile import Host, Prepared, engines_of, prepare, reconcile
+from netshare.reconcile import Prepared, prepare, reconcile
 
 INTERVAL = 0.2
 

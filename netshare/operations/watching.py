@@ -12,9 +12,9 @@ from typing import Protocol
 from netshare.core.plan import targets
 from netshare.core.rates import Counts, rates
 from netshare.core.ruleset import Target
+from netshare.host import Host
 from netshare.operations.control import AgentControl, Clock
 from netshare.operations.status import Connections, ReplicaStatus, ServiceStatus, Status, status
-from netshare.reconcile import Host
 
 _REST = 4
 """For how many times as long as a look took there is none of its kind: each takes a fifth of one processor at most."""

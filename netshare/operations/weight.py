@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from netshare.core.model import Replica, Service, Source
 from netshare.errors import NotFoundError, UsageError
+from netshare.host import Host
 from netshare.operations.change import Change, commit
 from netshare.operations.control import AgentControl
 from netshare.operations.replica import judged, named
-from netshare.reconcile import Host
 
 
 @dataclass(frozen=True, slots=True)

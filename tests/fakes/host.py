@@ -9,7 +9,8 @@ from netshare.core.model import Container, Listener, Service
 from netshare.core.rollout import Rollout
 from netshare.core.ruleset import Target
 from netshare.errors import DefinitionError, NetshareError
-from netshare.reconcile import Host, reconcile
+from netshare.host import Host
+from netshare.reconcile import reconcile
 from netshare.store.protocol import Definitions, Rollouts
 from tests.fakes.driver import FakeDriver, FakeForwarding, FakeLinks, FakeLock
 from tests.fakes.engine import FakeEngine

@@ -8,6 +8,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from netshare.core.model import NFTABLES, Endpoint, Family, IPAddress, Listener, Protocol, Service, StaticEndpoint
+from netshare.host import Host
 from netshare.lab import links
 from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab, LabReplica
@@ -18,7 +19,7 @@ from netshare.netfilter.conntrack import BOTH_FAMILIES, GET
 from netshare.netfilter.flows import TrackedFlows
 from netshare.netfilter.netlink import SUBSYSTEM_CONNTRACK, Netlink
 from netshare.netfilter.nftables.driver import NftablesDriver
-from netshare.reconcile import Host, Prepared, reconcile
+from netshare.reconcile import Prepared, reconcile
 from tests.fakes.engine import FakeEngine, container
 from tests.fakes.host import fake_host
 from tests.inside import host_drivers

@@ -28,6 +28,7 @@ from netshare.core.model import (
     StaticEndpoint,
 )
 from netshare.errors import NetshareError
+from netshare.host import Host
 from netshare.lab.namespace import Namespace
 from netshare.lab.topology import Lab, LabReplica, Network
 from netshare.lab.traffic import send
@@ -35,7 +36,7 @@ from netshare.netfilter.links import is_bridge, links
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.netfilter.switches import HairpinMode, RouteLocalnet
 from netshare.operations.reset import reset
-from netshare.reconcile import Host, reconcile
+from netshare.reconcile import reconcile
 from tests.inside import DRIVERS, host_drivers
 
 pytestmark = pytest.mark.netns

@@ -10,6 +10,7 @@ import pytest
 from netshare import wiring
 from netshare.core.model import AUTO, IPTABLES, NFTABLES, StaticEndpoint
 from netshare.errors import NetfilterError
+from netshare.host import Host
 from netshare.lab.topology import Lab
 from netshare.lab.traffic import send
 from netshare.netfilter.forwarding.host import HostForwarding
@@ -20,7 +21,6 @@ from netshare.netfilter.surroundings import look
 from netshare.operations.attach import attach
 from netshare.operations.request import AttachRequest
 from netshare.operations.reset import reset
-from netshare.reconcile import Host
 from netshare.runtime.agent import AgentClient
 from tests.inside import host_drivers
 from tests.netns.nft import run

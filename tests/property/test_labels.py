@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netshare.core import label_ports, labels
+from netshare.core.health import Verdicts
+from netshare.core.judging import judge
 from netshare.core.labelled import Given, Labelled, labelled
 from netshare.core.model import Container, Listener, Service, Source
 from netshare.core.plan import ServiceReplicas, plan
@@ -102,7 +104,9 @@ def asks(container: Container, listener: Listener) -> bool:
 def test_what_is_attached_is_served_as_if_there_were_no_other_service(
     running: list[Container], defined: list[Service]
 ) -> None:
-    alone = plan([ServiceReplicas(service, replicas(service, running)) for service in defined])
+    alone = plan(
+        [ServiceReplicas(each, judge(each, replicas(each, running), Verdicts(), frozenset())) for each in defined]
+    )
     fakes = fake_host(*running)
     for service in defined:
         fakes.store.save(service)

@@ -17,13 +17,14 @@ from netshare.core.diff import Change
 from netshare.core.model import Container, ContainerStatus, Endpoint, Health, Protocol, StaticEndpoint
 from netshare.core.ruleset import Dispatch, Match
 from netshare.errors import NetfilterError, NetshareError
+from netshare.host import Host
 from netshare.netfilter.memory import RememberingDriver
 from netshare.operations.attach import attach
 from netshare.operations.detach import detach
 from netshare.operations.drain import drain, resume
 from netshare.operations.request import AttachRequest
 from netshare.operations.weight import weigh
-from netshare.reconcile import Host, reconcile
+from netshare.reconcile import reconcile
 from tests.fakes.driver import FakeClock, FakeDriver
 from tests.fakes.engine import container
 from tests.fakes.host import FakeHost

@@ -20,7 +20,7 @@ do what they do: how long, in seconds, to wait before each further attempt."""
 
 
 class HostForwarding:
-    """The way past the other firewalls of this host; see `netshare.reconcile.Forwarding`.
+    """The way past the other firewalls of this host; see `netshare.host.Forwarding`.
 
     ``mark`` is the bit of the connection mark that says a flow is netshare's.
     """
