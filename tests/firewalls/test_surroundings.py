@@ -20,6 +20,7 @@ from tests.netns.nft import handles, load, nft
 pytestmark = pytest.mark.netns
 
 OPENING = "ct mark and 0x01000000 == 0x01000000 accept"
+MARKS = "inet netshare-marks"
 BY_POLICY = Refusal("its policy")
 MAYBE = Refusal("its policy", certain=False)
 
@@ -158,11 +159,40 @@ class TestPackets:
         [warning] = admin.attach("web", str(PORT), *lab.replicas.values()).warnings
         assert '"bridge-accept-fwmark": "0x01000000/0x01000000"' in warning
         assert FailureKind.TIMEOUT in failures(lab)
+        assert MARKS not in nft(lab.host, "list", "tables")
         nft(lab.host, "delete", "table", "ip", "docker-bridges")
         accept = f'meta mark & {DEFAULT_MARK} == {DEFAULT_MARK} counter accept comment "ALLOW FW MARK"'
         load(lab.host, DOCKER_29.format(accept=accept, bridge=lab.network.bridge))
-        assert works(lab)
         assert admin.attach("web", str(PORT), *lab.replicas.values()).warnings == ()
+        assert works(lab)
+
+    @pytest.mark.parametrize("driver", ["nftables", "iptables"])
+    def test_packets_are_marked_where_that_helps_and_nowhere_else(self, lab: Lab, admin: Admin, driver: str) -> None:
+        accept = f"meta mark & {DEFAULT_MARK} == {DEFAULT_MARK} accept"
+        dockers = DOCKER_29.format(accept=accept, bridge=lab.network.bridge)
+        load(lab.host, dockers)
+        before = nft(lab.host, "--stateless", "list", "ruleset")
+        endpoints = [each for one in lab.replicas.values() for each in (one.endpoint, one.endpoint6)]
+        named = [word for each in endpoints for word in ("--endpoint", str(each))]
+        attached = admin.netshare("attach", "web", str(PORT), "--driver", driver, *named)
+        assert (attached.code, "Docker" in attached.err) == (0, False)
+        assert works(lab)
+        marks = nft(lab.host, "list", "table", *MARKS.split())
+        for damage in (("flush", "table"), ("delete", "table")):
+            nft(lab.host, *damage, *MARKS.split())
+            assert not works(lab)
+            assert admin.netshare("sync").code == 0
+            assert nft(lab.host, "list", "table", *MARKS.split()) == marks
+            assert works(lab)
+        nft(lab.host, "delete", "table", "ip", "docker-bridges")
+        assert admin.netshare("sync").code == 0
+        assert MARKS not in nft(lab.host, "list", "tables")
+        load(lab.host, dockers)
+        assert admin.netshare("sync").code == 0
+        load(lab.host, f"delete table {MARKS}\n{marks}")
+        assert works(lab)
+        assert admin.netshare("reset", "--yes").code == 0
+        assert nft(lab.host, "--stateless", "list", "ruleset") == before
 
     def test_podmans_isolated_networks_are_passed_by_one_rule_of_netshares(self, lab: Lab, admin: Admin) -> None:
         """From another network's container to a port of the host, which netavark before 2.1 drops."""

@@ -438,7 +438,8 @@ def check_foreign_rules(rules: list[tuple[int, bytes]]) -> None:
         made.setdefault(str(chain), []).append(nf_tables.Rule(str(chain), 1, "", found))
     one = nf_tables.Chain(nf_tables.Scope.INET, "firewall", "0", 1, 1, 2, drops=True)
     for family in Family:
-        verdicts.refusal(one, lambda name: made.get(name, []), family, DEFAULT_MARK)
+        for packet_mark in (0, DEFAULT_MARK):
+            verdicts.refusal(one, lambda name: made.get(name, []), family, DEFAULT_MARK, packet_mark=packet_mark)
 
 
 def check_iptables(listing: str) -> None:

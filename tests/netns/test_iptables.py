@@ -153,7 +153,7 @@ def double_hook(host: Namespace) -> None:
 
 
 def flush_everything(host: Namespace) -> None:
-    for table in ("raw", "mangle", "filter", "nat"):
+    for table in ("raw", "filter", "nat"):
         do(host, "iptables-legacy", "-t", table, "-F")
 
 
@@ -174,7 +174,7 @@ def add_rule(host: Namespace) -> None:
 
 
 def add_chain(host: Namespace) -> None:
-    do(host, "iptables-legacy", "-t", "mangle", "-N", "NETSHARE-MINE")
+    do(host, "iptables-legacy", "-t", "raw", "-N", "NETSHARE-MINE")
 
 
 def jump_from_elsewhere(host: Namespace) -> None:

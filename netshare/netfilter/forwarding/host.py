@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from netshare.core.obstacle import Obstacle
 from netshare.errors import NetfilterError
 from netshare.netfilter import command
-from netshare.netfilter.forwarding import netavark, places
+from netshare.netfilter.forwarding import netavark, packet_marks, places
 from netshare.netfilter.forwarding.neighbours import neighbours
 from netshare.netfilter.forwarding.obstacles import obstacles
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
 from netshare.netfilter.rule_words import join
-from netshare.netfilter.surroundings.look import Lookout, Surroundings
+from netshare.netfilter.surroundings.look import PACKET_MARKS, Lookout, Surroundings
 from netshare.netfilter.surroundings.xtables import TABLE, FilterTable
 
 _PAUSES = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -69,14 +69,17 @@ class HostForwarding:
 
     def missing(self) -> Sequence[str]:
         """Look, change nothing, and name the tables in which netshare's rule is not in its place; see `ensure`."""
-        tables = self._lookout.look().tables
-        amiss = (table for table in tables if places.rewrite(table, self._rule, needed=True))
-        return [f"{table.variant.program} {TABLE}" for table in amiss]
+        seen = self._lookout.look()
+        amiss = (table for table in seen.tables if places.rewrite(table, self._rule, needed=True))
+        lacks_marks = seen.asks_for_packet_marks and not packet_marks.is_whole(self._lookout.netlink(), seen.chains)
+        return [*(f"{t.variant.program} {TABLE}" for t in amiss), *([f"nft {PACKET_MARKS}"] if lacks_marks else [])]
 
     def _settle(self, surroundings: Surroundings, *, needed: bool) -> bool:
         """Do what is missing; whether anything was."""
         changed = [self._rewrite(table, needed=needed) for table in surroundings.tables]
-        changed.append(netavark.settle(self._lookout.netlink(), surroundings.chains, self._mark, needed=needed))
+        netlink, chains, marks = self._lookout.netlink(), surroundings.chains, surroundings.asks_for_packet_marks
+        changed.append(netavark.settle(netlink, chains, self._mark, needed=needed))
+        changed.append(packet_marks.settle(netlink, chains, self._mark, needed=needed and marks))
         return any(changed)
 
     def _rewrite(self, table: FilterTable, *, needed: bool) -> bool:

@@ -11,7 +11,8 @@ from netshare.netfilter.iptables.tables import FILTER, MANGLE, NAT, RAW, Table, 
 from netshare.netfilter.rule_words import Words, join
 
 _ORDER = (RAW, MANGLE, FILTER, NAT)
-"""The nat table is the last: what it sends to replicas, or has refused, the others must be ready for."""
+"""The nat table is the last: what it sends to replicas, or has refused, the others must be ready for. Nothing is wanted
+in mangle, but what another version has put there goes."""
 
 
 def script(held: Tables, wanted: Tables, *, anew: bool = False) -> str:

@@ -17,10 +17,10 @@ from netshare.netfilter.iptables.names import chain
 from netshare.netfilter.iptables.shares import Share, shares
 from netshare.netfilter.rule_words import Words
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised with every change of the chains and rules: what another schema made is rebuilt."""
 MADE_BY = f"netshare {SCHEMA}: made by netshare, removed by: netshare reset"
-SERVICES, REFUSE, POSTROUTING, FORWARD, GUARD = map(chain, ("SERVICES", "REFUSE", "POSTROUTING", "FORWARD", "GUARD"))
+SERVICES, REFUSE, POSTROUTING, GUARD = map(chain, ("SERVICES", "REFUSE", "POSTROUTING", "GUARD"))
 RAW, MANGLE, FILTER, NAT = "raw", "mangle", "filter", "nat"
 
 _ACCEPT: Words = ("-j", "ACCEPT")
@@ -46,10 +46,6 @@ def tables(ruleset: Ruleset, family: Family, mark: int) -> Tables:
     bit = f"{mark:#x}/{mark:#x}"
     guard = {RAW: _guard()} if family is Family.IP else {}
     return guard | {
-        MANGLE: Table(
-            {FORWARD: (("-j", "MARK", "--set-xmark", bit),)},
-            (("FORWARD", ("-m", "connmark", "--mark", bit, *_made(), "-j", FORWARD)),),
-        ),
         FILTER: Table(
             {REFUSE: tuple(_refuse(family))},
             tuple((hook, ("-m", "mark", "--mark", bit, *_made(), "-j", REFUSE)) for hook in ("INPUT", "OUTPUT")),

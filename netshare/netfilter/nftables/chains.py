@@ -24,7 +24,7 @@ from netshare.netfilter.nftables.maps import (
 )
 
 TABLE = "netshare"
-SCHEMA = 1
+SCHEMA = 2
 """Raised with every change to the tables, maps and rules: a table of another schema is rebuilt."""
 TABLE_COMMENT = f"netshare {SCHEMA}: made by netshare, removed by: netshare reset"
 DEFAULT_MARK = 0x01000000
@@ -166,7 +166,6 @@ def fixed_chains(mark: int) -> tuple[Chain, ...]:
         *_twice("prerouting", 0, "from outside, from containers"),
         *_twice("output", 3, "from the host itself"),
         Chain("postrouting", tuple(_postrouting(mark)), Hook("nat", "postrouting", 4, 99)),
-        Chain("forward", (_mark_packets(mark),), Hook("filter", "forward", 2, -1)),
         Chain("guard", (_guard(),), Hook("filter", "prerouting", 0, -300)),
     )
 
@@ -283,28 +282,19 @@ def _postrouting(mark: int) -> Iterable[Rule]:
         )
 
 
-def _mark_packets(mark: int) -> Rule:
-    """Let firewalls that can't see a flow's mark see it: dockerd's ``bridge-accept-fwmark`` is about the packet's.
+def _guard() -> Rule:
+    """Keep what listens on 127.0.0.1 the host's own, where route_localnet would let others in (CVE-2020-8558).
 
-    Not in prerouting, where a packet's mark may choose its route.
+    Every packet of the host comes by, so what nearly all fail is asked first.
     """
     return Rule(
-        f"ct mark & {mark:#010x} == {mark:#010x} meta mark set meta mark | {mark:#010x}",
-        (*nft.conntrack_mark_is_set(mark), *nft.packet_mark_or(mark)),
-        "for Docker's nftables backend: bridge-accept-fwmark",
-    )
-
-
-def _guard() -> Rule:
-    """Keep what listens on 127.0.0.1 the host's own, where route_localnet would let others in (CVE-2020-8558)."""
-    return Rule(
-        'iifname != "lo" ip daddr 127.0.0.0/8 drop',
+        'ip daddr 127.0.0.0/8 iifname != "lo" drop',
         (
-            nft.meta(Meta.IIFNAME),
-            nft.compare(Compare.NEQ, nft.interface_name("lo")),
             *nft.is_family(nft.NFPROTO_IPV4),
             nft.payload(Header.NETWORK, 16, 1),
             nft.compare(Compare.EQ, bytes([127])),
+            nft.meta(Meta.IIFNAME),
+            nft.compare(Compare.NEQ, nft.interface_name("lo")),
             nft.immediate(Verdict.DROP),
         ),
         "CVE-2020-8558: nobody else reaches what listens on 127.0.0.1",

@@ -16,6 +16,8 @@ from netshare.netfilter.surroundings.xtables import DOCKER_USER, FORWARD, TABLE,
 
 FIREWALLD, DOCKER_BRIDGES, NETAVARK = "firewalld", "docker-bridges", "netavark"
 """Tables of nf_tables, by those who make them."""
+PACKET_MARKS = "netshare-marks"
+"""The table of netshare's own that has to do with other firewalls alone: see `forwarding.packet_marks`."""
 
 _DOCKER_INTO_BRIDGE = "filter-forward-in__"  # moby daemon/libnetwork/drivers/bridge/internal/nftabler/network.go
 _FORWARDING = {Family.IP: "ipv4/ip_forward", Family.IP6: "ipv6/conf/all/forwarding"}
@@ -29,11 +31,13 @@ class ForwardChain:
     """A chain of nf_tables that forwarded packets come by, and why it drops netshare's flows of one family, if so.
 
     Docker's nftables backend has a chain for each bridge, behind a map: these count as chains of their own.
+    ``by_packet_mark`` says that it is their packets' mark which makes the difference.
     """
 
     family: Family
     chain: Chain
     refusal: Refusal | None
+    by_packet_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,11 @@ class Surroundings:
     def table(self, variant: Variant) -> FilterTable | None:
         """Give one of iptables' tables."""
         return next((table for table in self.tables if table.variant == variant), None)
+
+    @property
+    def asks_for_packet_marks(self) -> bool:
+        """Whether some chain lets netshare's flows by for their packets' mark, and not without it."""
+        return any(each.by_packet_mark for each in self.forward)
 
 
 class Lookout:
@@ -177,11 +186,14 @@ def judge(netlink: Netlink, chains: Sequence[Chain], mark: int) -> Iterator[Forw
 
     for chain in chains:
         is_bridge = chain.table == DOCKER_BRIDGES and chain.name.startswith(_DOCKER_INTO_BRIDGE)
-        if not (chain.is_forward or is_bridge) or (chain.scope, chain.table) == (Scope.INET, ours.TABLE):
+        is_ours = chain.scope is Scope.INET and chain.table in (ours.TABLE, PACKET_MARKS)
+        if is_ours or not (chain.is_forward or is_bridge):
             continue
         of_chain = partial(rules, chain.scope, chain.table)
         for family in chain.scope.families:
-            yield ForwardChain(family, chain, verdicts.refusal(chain, of_chain, family, mark))
+            plain, marked = (verdicts.refusal(chain, of_chain, family, mark, packet_mark=one) for one in (0, mark))
+            helps = plain is not None and (marked is None or (plain.certain and not marked.certain))
+            yield ForwardChain(family, chain, marked if helps else plain, by_packet_mark=helps)
 
 
 def forwarding() -> frozenset[Family]:

@@ -1,8 +1,9 @@
 """What a forward chain of someone else's makes of a flow that netshare has sent to a replica.
 
 A rule is worked off as the kernel does, with what is known of such a flow: it is new, its destination was rewritten,
-its marks have netshare's bit. What is not known (ports, interfaces, sets) leaves open whether a rule applies. Rules
-that iptables wrote have parts that are opaque here; `xtables` reads these in their tool's words.
+its mark has netshare's bit, and so has its packets' where netshare sees to that. What is not known (ports, interfaces,
+sets) leaves open whether a rule applies. Rules that iptables wrote have parts that are opaque here; `xtables` reads
+these in their tool's words.
 """
 
 import struct
@@ -53,6 +54,7 @@ class _Walk:
     rules: Rules
     family: Family
     mark: int
+    packet_mark: int
     may_be_accepted: bool = False
     left: int = _CHAINS
 
@@ -62,7 +64,7 @@ class _Walk:
             return _Step.GO_ON
         self.left -= 1
         for rule in self.rules(name):
-            applies, verdict = _Machine(self.family, self.mark).run(rule.expressions)
+            applies, verdict = _Machine(self.family, self.mark, self.packet_mark).run(rule.expressions)
             if applies is False or verdict is None:
                 continue
             outcome = self._decide(rule, verdict, certain=certain and applies is True, depth=depth)
@@ -92,10 +94,11 @@ class _Walk:
 class _Machine:
     """The registers of one rule; ``None`` stands for what is not known."""
 
-    def __init__(self, family: Family, mark: int) -> None:
+    def __init__(self, family: Family, mark: int, packet_mark: int) -> None:
         self._registers: dict[int, bytes] = {}
         self._family = family
         self._mark = mark
+        self._packet_mark = packet_mark
 
     def run(self, expressions: Sequence[Expression]) -> tuple[bool | None, tuple[int, str] | None]:
         """Tell whether the rule applies (``None``: perhaps) and its verdict, if it has one."""
@@ -145,7 +148,7 @@ class _Machine:
 
     def _of_packet(self, key: int) -> bytes | None:
         if key == _META_MARK:
-            return _STRUCT.pack(self._mark)
+            return _STRUCT.pack(self._packet_mark)
         return bytes([_NFPROTO[self._family]]) if key == _META_NFPROTO else None
 
     def _load(self, register: int, content: bytes | None) -> None:
@@ -188,9 +191,9 @@ def _verdict(expression: Expression) -> tuple[int, str] | None:
     return code, string(verdict.get(2))
 
 
-def refusal(chain: Chain, rules: Rules, family: Family, mark: int) -> Refusal | None:
+def refusal(chain: Chain, rules: Rules, family: Family, mark: int, *, packet_mark: int) -> Refusal | None:
     """Tell why a chain drops such a flow; ``None`` where it lets it by, as far as one can see."""
-    walk = _Walk(rules, family, mark)
+    walk = _Walk(rules, family, mark, packet_mark)
     outcome = walk.chain(chain.name)
     if isinstance(outcome, Refusal):
         return outcome
