@@ -14,6 +14,8 @@ from netshare.engine.protocol import Lister
 from netshare.engine.silence import unanswered
 from netshare.errors import EngineUnreachableError, NetshareError, NotPermittedError
 from netshare.host import Host
+from netshare.netfilter.driver import Observation
+from netshare.netfilter.made_by import refusal
 from netshare.netfilter.placing import by_name, possible
 from netshare.store.protocol import Definitions, Rollouts
 
@@ -31,7 +33,8 @@ class Known:
     """The attached services that can be planned, and the owners of those that are ``kept`` as the kernel has them.
 
     ``frozen`` are, of the kept ones, what labels made. ``to_blame`` are the engines whose silence keeps something.
-    ``impossible`` are the services that no driver here can program, with the reason.
+    ``impossible`` are the services that no driver here can program, with the reason. ``refusal`` is why nothing at all
+    may be committed.
     """
 
     services: Sequence[Service]
@@ -39,11 +42,12 @@ class Known:
     frozen: frozenset[str]
     to_blame: Mapping[str, EngineUnreachableError]
     impossible: Mapping[str, NetshareError]
+    refusal: NetshareError | None
 
     @property
     def problems(self) -> tuple[NetshareError, ...]:
         """Say why services are kept, files that can't be read aside."""
-        return (*self.to_blame.values(), *by_name(self.impossible))
+        return (*self.to_blame.values(), *by_name(self.impossible), *filter(None, [self.refusal]))
 
 
 def list_containers(engines: Mapping[str, Lister], services: Iterable[Service] = ()) -> Listed:
@@ -75,8 +79,9 @@ def engines_of(service: Service, engines: Collection[str]) -> list[str]:
     return [name for name in engines if service.engine in (None, name)]
 
 
-def find_out(host: Host, definitions: Definitions, rollouts: Rollouts, listed: Listed, held: Ruleset) -> Known:
-    """Tell the services that can be planned from those that must stay as they are in ``held``."""
+def find_out(host: Host, definitions: Definitions, rollouts: Rollouts, listed: Listed, observed: Observation) -> Known:
+    """Tell the services that can be planned from those that must stay as they were observed."""
+    held = observed.ruleset
     heard: list[Service] = []
     kept: set[str] = set()
     to_blame: dict[str, EngineUnreachableError] = {}
@@ -92,12 +97,15 @@ def find_out(host: Host, definitions: Definitions, rollouts: Rollouts, listed: L
     # Whose label made what the kernel holds, it does not tell: any silent engine's container may have.
     unheard = unanswered(host.engines, listed.silent)
     frozen = held_by_labels(held) if unheard else _stuck(held, rollouts)
+    kept |= frozen | impossible.keys() | definitions.unreadable.keys()
+    refused = refusal(observed.newer, kept, unheard)
     return Known(
         [service for service in services if service.name not in rollouts.unreadable],
-        frozenset(kept | frozen | impossible.keys() | definitions.unreadable.keys()),
+        frozenset(kept),
         frozen,
-        to_blame | (unheard if frozen else {}),
+        to_blame | (unheard if frozen or refused else {}),
         impossible,
+        refused,
     )
 
 

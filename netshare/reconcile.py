@@ -7,6 +7,7 @@ Everything that differs between hosts is handed in by a `Host`; nothing here pri
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 
 from netshare.core.diff import Change, diff
@@ -53,7 +54,8 @@ class Prepared:
     ``impossible`` are the services that no driver here can program, with the reason; they are kept too.
     ``labelled`` are the services that labels make, kept ones as the kernel has them; ``notices`` are what else labels
     ask for. ``drains`` are those there are, at the time ``now``; ``noted`` are those that were there before, unless
-    they can't be read. ``stuck`` are the names of services whose rollout can't be read, each with why.
+    they can't be read. ``stuck`` are the names of services whose rollout can't be read, each with why. ``refusal``
+    is why nothing may be committed; it is among the problems too.
     """
 
     services: tuple[ServiceReplicas, ...]
@@ -73,6 +75,7 @@ class Prepared:
     noted: Sequence[Drain] | None = ()
     now: float = 0.0
     stuck: Mapping[str, NetshareError] = field(default_factory=lambda: MappingProxyType({}))
+    refusal: NetshareError | None = None
 
 
 def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
@@ -81,12 +84,15 @@ def reconcile(host: Host, *, thorough: bool = False) -> Prepared:
     ``thorough`` looks for flows that a change before this one may have left behind.
 
     Raises:
-        NetfilterError, NotPermittedError: the kernel refused; it holds what it held before.
+        NetfilterError, NotPermittedError: the kernel refused, or what a newer netshare made has to stay; it holds what
+            it held before.
 
     """
     with host.lock():
         host.lap(Stage.LOCK)
         prepared = prepare(host, host.store.load())
+        if prepared.refusal is not None:
+            raise prepared.refusal
         host.driver.apply(prepared.change)
         host.lap(Stage.APPLY)
         host.names.post(_names(prepared.services), prepared.kept)
@@ -112,20 +118,20 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
     observation = host.driver.observe()
     held = observation.ruleset
     host.lap(Stage.OBSERVE)
-    known = find_out(host, definitions, rollouts, listed, held)
+    known = find_out(host, definitions, rollouts, listed, observation)
     made = _label(host, definitions, listed, known, held)
     by_labels = [service for service in made.services if service.name not in rollouts.unreadable]
     host.lap(Stage.LABEL)
     seen = [ServiceReplicas(each, replicas(each, listed.containers)) for each in (*known.services, *by_labels)]
     now, (noted, unusable) = host.drains.now(), _noted(host.drains)
     drains = settled(noted or (), seen, known.kept, now)
-    there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, held)
+    there = _judge(tuple(drained(seen, drains, now)), rollouts, host.health, observation)
     host.lap(Stage.JUDGE)
     links = host.links.list()
     wanted = plan(there, links=links, keep=known.kept, held=held, place=host.driver.place)
     host.lap(Stage.PLAN)
     # Where nothing is and nothing is wanted, no table is made; a damaged one can't be altered bit by bit.
-    rebuild = not observation.intact and (bool(wanted.dispatches) or held != Ruleset())
+    rebuild = not observation.intact and (bool(wanted.dispatches) or observation.is_there)
     change = diff(held, wanted, rebuild=rebuild)
     host.lap(Stage.DIFF)
     return Prepared(
@@ -144,6 +150,7 @@ def prepare(host: Host, definitions: Definitions) -> Prepared:
         noted=noted,
         now=now,
         stuck=rollouts.unreadable,
+        refusal=known.refusal,
     )
 
 
@@ -172,14 +179,17 @@ def _noted(drains: Drains) -> tuple[Sequence[Drain] | None, tuple[NetshareError,
 
 
 def _judge(
-    seen: Sequence[ServiceReplicas], rollouts: Rollouts, health: Wellness, held: Ruleset
+    seen: Sequence[ServiceReplicas], rollouts: Rollouts, health: Wellness, observed: Observation
 ) -> tuple[ServiceReplicas, ...]:
     """Judge by their health, and by where a rollout stands, which of the replicas left may be given new connections."""
     is_probed = any(item.service.health.is_probed for item in seen)
-    verdicts, served = (health.verdicts(), endpoints_served(held)) if is_probed else (Verdicts(), {})
+    verdicts, served = (health.verdicts(), endpoints_served(observed.ruleset)) if is_probed else (Verdicts(), {})
 
     def by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:
-        return judge(service, some, verdicts, served.get(service.owner, frozenset()))
+        # Whom a newer netshare's tables serve is not known for sure: nobody is left out there for not being known.
+        everyone = {each for replica in some for each in chain.from_iterable(replica.endpoints.values())}
+        serving = served.get(service.owner, set()) if observed.newer is None else everyone
+        return judge(service, some, verdicts, serving)
 
     return tuple(
         replace(

@@ -277,6 +277,14 @@ def _metrics(address: "Endpoint") -> "Callable[[Collection[WatchedEngine]], Agen
     return lambda engines: AgentMetrics(address, _Counting(), engines)
 
 
+def _load_ahead() -> None:
+    """Load what is loaded late elsewhere: an upgrade may take away the files that this process came from."""
+    from importlib import import_module
+
+    for name in ("drains_schema", "newer", "rollout_schema", "schema"):
+        import_module(f"netshare.store.{name}")
+
+
 def run_agent(metrics: "Endpoint | None" = None) -> None:
     """Be the agent until told to end, and serve metrics where that is asked for."""
     from dataclasses import replace
@@ -288,6 +296,7 @@ def run_agent(metrics: "Endpoint | None" = None) -> None:
     from netshare.netfilter.unanswered import UnansweredConnections
     from netshare.store.drains import DrainStore
 
+    _load_ahead()
     driver = NftablesDriver()
     own = replace(host(), driver=drivers(driver, remembering=True))
     run(

@@ -137,6 +137,7 @@ def _tell_change(prepared: Prepared, cause: str, seconds: float, since_event: fl
                 altered=len(change.altered),
                 removed=len(change.removed),
                 rebuilt=change.rebuild,
+                schema_before=prepared.observation.newer,
                 services=len(prepared.services) + len(prepared.kept),
                 flows_ended=ended,
                 ms=ms,

@@ -60,7 +60,7 @@ class Conversation:
         family = socket.AF_INET if to.address.version == 4 else socket.AF_INET6  # noqa: PLR2004 (the number is the name)
         kind = socket.SOCK_DGRAM if protocol is Protocol.UDP else socket.SOCK_STREAM
         self._socket = namespace.run(socket.socket, family, kind)
-        self._protocol = protocol
+        self.protocol = protocol
         self._unread = b""
         self._greeted = protocol is Protocol.UDP
         try:

@@ -16,12 +16,19 @@ class Observation:
     """What the kernel holds of netshare's.
 
     ``intact`` is false where the fixed part (hooks, rules) is missing or was altered by another hand: then only a
-    rebuild helps. ``connections`` are the new connections each target has been given since it came.
+    rebuild helps. ``connections`` are the new connections each target has been given since it came. ``newer`` is the
+    schema of what a newer netshare has made: it is not intact, and ``ruleset`` is what could be understood of it.
     """
 
     ruleset: Ruleset = field(default_factory=Ruleset)
     intact: bool = False
     connections: Mapping[Target, int] = field(default_factory=lambda: MappingProxyType({}))
+    newer: int | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything that serves somebody, or may."""
+        return self.ruleset != Ruleset() or self.newer is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,8 @@ class HostDrivers:
         counted = _sum(each.connections for each in seen.values())
         held = together(_rulesets(seen))
         self._holders = {each.service: each.driver for each in held.dispatches.values()}
-        return Observation(held, self._is_intact(seen), counted)
+        newer = max((each.newer for each in seen.values() if each.newer is not None), default=None)
+        return Observation(held, self._is_intact(seen), counted, newer)
 
     def connections(self) -> Mapping[Target, int]:
         """Read back what all of them have counted."""
@@ -72,7 +73,7 @@ class HostDrivers:
         wanted = parts(change.after, seen, self.name, _rulesets(seen))
         between = {name: before_leaving(name, wanted, each.ruleset) for name, each in seen.items()}
         for name, each in seen.items():
-            is_new = not each.intact and (between[name] != NOTHING or each.ruleset != NOTHING)
+            is_new = not each.intact and (between[name] != NOTHING or each.is_there)
             self._drivers[name].apply(diff(each.ruleset, between[name], rebuild=is_new))
         in_use = [name for name, ruleset in wanted.items() if ruleset != NOTHING] or [self.name]
         for name, each in seen.items():

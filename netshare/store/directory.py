@@ -110,10 +110,15 @@ class DefinitionStore:
 
 
 def _decode(path: Path, name: str, content: bytes) -> Service:
-    from netshare.store import schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+    from netshare.store import newer, schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
 
     try:
         service = schema.decode(content)
+    except newer.NewerSchemaError as error:
+        hint = (
+            "use that netshare again, or move the file away and attach the service again; until then it stays as it is"
+        )
+        raise _invalid(path, str(error), f"{hint}, and the file is neither overwritten nor deleted") from error
     except schema.InvalidDefinitionError as error:
         raise _invalid(path, str(error)) from error
     if service.name != name:
@@ -121,11 +126,11 @@ def _decode(path: Path, name: str, content: bytes) -> Service:
     return service
 
 
-def _invalid(path: Path, why: str) -> DefinitionError:
-    return DefinitionError(
-        f"the definition {named(path)} can't be used: {why}",
-        hint="mend the file, or move it away and attach the service again; netshare neither overwrites nor deletes it",
-    )
+_MEND = "mend the file, or move it away and attach the service again; netshare neither overwrites nor deletes it"
+
+
+def _invalid(path: Path, why: str, hint: str = _MEND) -> DefinitionError:
+    return DefinitionError(f"the definition {named(path)} can't be used: {why}", hint=hint)
 
 
 @contextmanager

@@ -42,10 +42,11 @@ class DrainStore:
         if content is None:
             return ()
         from netshare.store import drains_schema as schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+        from netshare.store.newer import NewerSchemaError  # noqa: PLC0415 (likewise)
 
         try:
             boot, drains = schema.decode(content)
-        except schema.InvalidDrainsError as error:
+        except (NewerSchemaError, schema.InvalidDrainsError) as error:
             raise self._unusable(str(error)) from error
         return drains if boot == self._boot() else ()
 

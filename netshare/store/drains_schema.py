@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from netshare.core import parse
 from netshare.core.draining import Cause, Drain
 from netshare.errors import UsageError
+from netshare.store.newer import first, refuse_newer
 
 SCHEMA: Literal[1] = 1
 
@@ -39,7 +40,7 @@ class _Drain(BaseModel):
 class _Drains(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
 
-    version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    version: Literal[1] = Field(alias="schema")
     boot: str
     drains: list[_Drain]
 
@@ -48,23 +49,23 @@ def decode(content: bytes) -> tuple[str, tuple[Drain, ...]]:
     """Read the start of the machine that drains are of, and the drains.
 
     Raises:
-        InvalidDrainsError: that is not what is written, or not as this version writes it.
+        NewerSchemaError: a newer netshare wrote them.
+        InvalidDrainsError: that is not what is written.
 
     """
+    refuse_newer(content, SCHEMA)
     try:
         written = _Drains.model_validate_json(content)
         return written.boot, tuple(map(_to_drain, written.drains))
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, details["loc"]))
-        raise InvalidDrainsError(f"{where}: {details['msg']}" if where else details["msg"]) from error
+        raise InvalidDrainsError(first(error)) from error
     except UsageError as error:
         raise InvalidDrainsError(error.message) from error
 
 
 def encode(boot: str, drains: Iterable[Drain]) -> bytes:
     """Write drains down."""
-    written = _Drains(boot=boot, drains=[_to_written(drain) for drain in drains])
+    written = _Drains(schema=SCHEMA, boot=boot, drains=[_to_written(drain) for drain in drains])
     return (written.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n").encode()
 
 

@@ -115,4 +115,9 @@ class RolloutRecords(Protocol):
         """
 
     def delete(self, service: str) -> None:
-        """Forget a service's; where there is none, that is no error."""
+        """Forget a service's; where there is none, that is no error.
+
+        Raises:
+            DefinitionError: it can't be used; it is left as it is.
+
+        """

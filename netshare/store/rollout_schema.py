@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from netshare.core import parse
 from netshare.core.rollout import Direction, Maker, Member, Options, Pair, Rollout, Stage
 from netshare.errors import UsageError
+from netshare.store.newer import first, refuse_newer
 
 SCHEMA: Literal[1] = 1
 
@@ -53,7 +54,7 @@ class _Options(BaseModel):
 class _Rollout(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
 
-    version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    version: Literal[1] = Field(alias="schema")
     service: str
     maker: Maker
     image: _Text | None = None
@@ -77,9 +78,11 @@ def decode(content: bytes) -> Rollout:
     """Read a rollout.
 
     Raises:
-        InvalidRolloutError: it is not one, or not as this version writes it.
+        NewerSchemaError: a newer netshare wrote it.
+        InvalidRolloutError: it is not one.
 
     """
+    refuse_newer(content, SCHEMA)
     try:
         written = _Rollout.model_validate_json(content)
         options = written.options
@@ -106,9 +109,7 @@ def decode(content: bytes) -> Rollout:
             written.timed_out,
         )
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, details["loc"]))
-        raise InvalidRolloutError(f"{where}: {details['msg']}" if where else details["msg"]) from error
+        raise InvalidRolloutError(first(error)) from error
     except UsageError as error:
         raise InvalidRolloutError(error.message) from error
 
@@ -117,6 +118,7 @@ def encode(rollout: Rollout) -> bytes:
     """Write a rollout, for people too."""
     options = rollout.options
     written = _Rollout(
+        schema=SCHEMA,
         service=rollout.service,
         maker=rollout.maker,
         image=rollout.image,

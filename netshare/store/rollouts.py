@@ -86,7 +86,15 @@ class RolloutStore:
             raise _failed(path, error, "written") from error
 
     def delete(self, service: str) -> None:
-        """Forget a service's; where there is none, that is no error."""
+        """Forget a service's; where there is none, that is no error.
+
+        Raises:
+            DefinitionError: it can't be used; it is left as it is.
+            NetshareError: it can't be removed.
+
+        """
+        if self.get(service) is None:
+            return
         path = self._path(service)
         try:
             path.unlink(missing_ok=True)
@@ -114,10 +122,11 @@ class RolloutStore:
 
 def _decode(path: Path, service: str, content: bytes) -> Rollout:
     from netshare.store import rollout_schema as schema  # noqa: PLC0415 (pydantic takes 0.1 s to import)
+    from netshare.store.newer import NewerSchemaError  # noqa: PLC0415 (likewise)
 
     try:
         rollout = schema.decode(content)
-    except schema.InvalidRolloutError as error:
+    except (NewerSchemaError, schema.InvalidRolloutError) as error:
         raise _unusable(path, str(error)) from error
     if rollout.service != service:
         raise _unusable(path, f"it is one of {rollout.service}, which its file name does not say")

@@ -3,7 +3,7 @@
 What `netshare weight` says of a service that labels make is written the same way, with no listeners: what it listens on
 is for its containers to say.
 
-Version 1. A change that an older netshare would misread takes a new number; what is unknown is refused, never guessed.
+Schema 1. A change that an older netshare would misread takes a new number; what is unknown is refused, never guessed.
 """
 
 import json
@@ -15,6 +15,7 @@ from netshare.core import checks, parse
 from netshare.core.model import FailMode, HealthCheck, Listener, Protocol, Service, Source
 from netshare.core.selection import STATIC_ENGINE
 from netshare.errors import UsageError
+from netshare.store.newer import first, refuse_newer
 
 SCHEMA: Literal[1] = 1
 
@@ -24,14 +25,6 @@ _Weight = Annotated[int, Field(ge=0, le=parse.MAX_WEIGHT)]
 
 class InvalidDefinitionError(Exception):
     """A definition's content is not sound; the message says where and why."""
-
-
-class _Versioned(BaseModel):
-    """Just enough to tell a newer netshare's file from a broken one."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    version: int = Field(alias="schema")
 
 
 class ListenerModel(BaseModel):
@@ -79,20 +72,19 @@ class ServiceModel(BaseModel):
 
 
 class _Definition(ServiceModel):
-    version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    version: Literal[1] = Field(alias="schema")
 
 
 def decode(content: bytes) -> Service:
     """Read a definition.
 
     Raises:
-        InvalidDefinitionError: it is not one, or not one this version knows.
+        NewerSchemaError: a newer netshare wrote it.
+        InvalidDefinitionError: it is not one.
 
     """
+    refuse_newer(content, SCHEMA)
     try:
-        version = _Versioned.model_validate_json(content).version
-        if version != SCHEMA:
-            raise InvalidDefinitionError(f"its schema is {version}, and this netshare knows only {SCHEMA}")
         return to_service(_Definition.model_validate_json(content))
     except ValidationError as error:
         raise InvalidDefinitionError(first(error)) from error
@@ -179,10 +171,3 @@ def to_service(definition: ServiceModel) -> Service:
     )
     checks.require_probed_port(service)
     return service
-
-
-def first(error: ValidationError) -> str:
-    """Say the first thing that is wrong; the rest often follows from it."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(map(str, details["loc"]))
-    return f"{where}: {details['msg']}" if where else details["msg"]

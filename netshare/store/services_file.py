@@ -17,6 +17,7 @@ from netshare.core.model import Service
 from netshare.errors import DefinitionError, UsageError
 from netshare.store import schema
 from netshare.store.document import LARGEST, Document, InvalidDocumentError, Place, read
+from netshare.store.newer import NewerSchemaError, first, refuse_newer
 from netshare.store.schema import SCHEMA, InvalidDefinitionError, ServiceModel
 
 _HEADER = "# Services of netshare: `netshare apply -f FILE` brings a host to them, `netshare diff -f FILE` compares.\n"
@@ -75,7 +76,7 @@ def checked(services: Iterable[Service], name: str) -> tuple[Service, ...]:
         try:
             fields(service)
         except ValidationError as error:
-            raise _invalid(name, None, f"{service.name!r}: {schema.first(error)}") from error
+            raise _invalid(name, None, f"{service.name!r}: {first(error)}") from error
     return decode(encode(them), name)
 
 
@@ -115,13 +116,17 @@ def _services(document: Document, name: str) -> list[Service]:
     """Read each service by its fields; the first that is wrong is told of."""
     if not isinstance(document.data, dict):
         raise _invalid(name, document.line(()), "it has to say `schema: 1` and `services:` at its top")
+    # By way of JSON, whose types are the strict ones: in Python's own a protocol would have to be one already.
+    content = json.dumps(document.data).encode()
     try:
-        # By way of JSON, whose types are the strict ones: in Python's own a protocol would have to be one already.
-        found = _File.model_validate_json(json.dumps(document.data))
+        refuse_newer(content, SCHEMA)
+        found = _File.model_validate_json(content)
+    except NewerSchemaError as error:
+        raise _invalid(name, document.line(("schema",)), str(error)) from error
     except ValidationError as error:
         path = tuple(error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"])
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise _invalid(name, document.line(path), schema.first(error) + more) from error
+        raise _invalid(name, document.line(path), first(error) + more) from error
     services: list[Service] = []
     for index, model in enumerate(found.services):
         try:

@@ -21,6 +21,7 @@ from tests.unit.engine.docker_samples import BRIDGE, NETWORKS, docker_20, endpoi
 
 _LISTENED = 1.0
 _KEPT = 20_000
+_VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str) -> None:
         named = re.fullmatch(r"/containers/([0-9a-f]+)/json", path)
-        answers: dict[str, object] = {"/_ping": "OK", "/info": {"SystemTime": _now()}, "/networks": NETWORKS}
+        answers: dict[str, object] = {
+            "/_ping": "OK",
+            "/info": {"SystemTime": _now()},
+            "/version": _VERSION,
+            "/networks": NETWORKS,
+        }
         body = self.daemon.inspection(named.group(1)) if named else answers.get(path)
         body = self.daemon.listing() if path == "/containers/json" else body
         content = json.dumps(body if body is not None else {"message": f"no such thing: {path}"}).encode()

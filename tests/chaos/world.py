@@ -42,7 +42,7 @@ BOUND = 30.0
 PLACES = 8
 WEB, DNS, OTHER, EXTRA = 80, 53, 81, 8000
 _ROOT = Path(__file__).parents[2]
-_NETSHARE = (sys.executable, "-m", "netshare")
+_NETSHARE = (sys.executable, "-P", "-m", "netshare")  # -P: not the one in the working directory
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 _FOREIGN = """\
 table inet firewall {
@@ -71,8 +71,10 @@ class Broken(AssertionError):  # noqa: N818 (it is what was broken, by name)
 class World:
     """Everything there is. ``web`` and ``dns`` are of containers, ``other`` is static and nobody's business."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, code: Path = _ROOT) -> None:
+        """``code`` is the directory of the package that runs as the agent, and as the verbs that are programs."""
         self.directory = directory
+        self.code = code
         self.disk = directory / "disk"
         self.waits: list[float] = []
         self.kills = 0
@@ -110,9 +112,9 @@ class World:
         self._cleanup.callback(self.docker.down)
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": str(self.code),
             "DOCKER_HOST": self.docker.url,
-            "CONTAINER_HOST": f"unix://{self.directory}/no-podman.sock",
+            "CONTAINER_HOST": self.docker.url,  # which is no Podman: so there is none
             "NETSHARE_STATE_DIR": str(self.disk / "state"),
             "NETSHARE_RUNTIME_DIR": str(self.disk / "run"),
         }

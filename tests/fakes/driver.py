@@ -29,6 +29,7 @@ class FakeDriver:
         self.blindness: NetshareError | None = None
         self._ruleset = Ruleset()
         self._intact = False
+        self._newer: int | None = None
         self._connections: dict[Target, int] = {}
 
     def place(self, service: Service) -> str:
@@ -37,6 +38,8 @@ class FakeDriver:
     def observe(self) -> Observation:
         if self.blindness is not None:
             raise self.blindness
+        if self._newer is not None:
+            return Observation(newer=self._newer)
         return Observation(self._ruleset, self._intact, dict(self._connections))
 
     def connections(self) -> Mapping[Target, int]:
@@ -49,7 +52,7 @@ class FakeDriver:
             failure, self.failure = self.failure, None
             raise failure
         if change.rebuild:
-            self._ruleset, self._connections = Ruleset(), {}
+            self._ruleset, self._connections, self._newer = Ruleset(), {}, None
             self._add(change.after)
         else:
             self._alter(change)
@@ -57,7 +60,7 @@ class FakeDriver:
         self.committed.append(change)
 
     def remove_all(self) -> None:
-        self._ruleset, self._connections, self._intact = Ruleset(), {}, False
+        self._ruleset, self._connections, self._intact, self._newer = Ruleset(), {}, False, None
 
     def render(self, ruleset: Ruleset) -> str:
         lines = [
@@ -69,6 +72,10 @@ class FakeDriver:
     def tamper(self) -> None:
         """Do what another hand does: damage the fixed part."""
         self._intact = False
+
+    def be_newer(self, schema: int) -> None:
+        """Turn out to be a newer netshare's work, of which nothing is understood here; it serves all the same."""
+        self._newer = schema
 
     def connect(self, match: Match, count: int = 1) -> list[Endpoint]:
         """Make connections; gives where each went, in turn, and counts them. No endpoint where they are refused."""

@@ -26,7 +26,7 @@ from tests.outcome import Done
 from tests.terminal import Terminal
 
 _ROOT = Path(__file__).parents[2]
-_NETSHARE = (sys.executable, "-m", "netshare")
+_NETSHARE = (sys.executable, "-P", "-m", "netshare")  # -P: not the one in the working directory
 _PATIENCE = 60.0
 
 
@@ -45,7 +45,10 @@ class Agent:
 class Admin:
     """Definitions and runtime files are in a directory of its own."""
 
-    def __init__(self, lab: Lab, directory: Path, driver: str = NFTABLES) -> None:
+    def __init__(
+        self, lab: Lab, directory: Path, driver: str = NFTABLES, code: Path = _ROOT, engine: str | None = None
+    ) -> None:
+        """``code`` is the directory of the netshare that runs as a program, ``engine`` where a Docker answers it."""
         self.lab = lab
         self._directory = directory
         self._runtime = directory / "run"
@@ -55,8 +58,9 @@ class Admin:
         self.client = AgentClient(self._runtime)
         self._environment = {
             **os.environ,
-            "PYTHONPATH": str(_ROOT),
-            "DOCKER_HOST": f"unix://{directory}/no.sock",
+            "PYTHONPATH": str(code),
+            "DOCKER_HOST": engine or f"unix://{directory}/no.sock",
+            **({"CONTAINER_HOST": engine} if engine else {}),  # which is no Podman: so there is none
             "NETSHARE_DRIVER": driver,
             "NETSHARE_STATE_DIR": str(directory / "state"),
             "NETSHARE_RUNTIME_DIR": str(self._runtime),

@@ -1,6 +1,6 @@
 """The iptables driver: one run of ``iptables-restore`` a family and change; its only memory is the kernel itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from netshare.core.diff import Change
@@ -11,7 +11,8 @@ from netshare.netfilter.driver import Observation, Offer
 from netshare.netfilter.iptables import reading, tools, words
 from netshare.netfilter.iptables.saved import Reader
 from netshare.netfilter.iptables.script import script
-from netshare.netfilter.iptables.tables import Tables, tables, target_chain
+from netshare.netfilter.iptables.tables import SCHEMA, Tables, tables, target_chain
+from netshare.netfilter.made_by import newer
 from netshare.netfilter.nftables.chains import DEFAULT_MARK
 
 _STRATEGIES = frozenset({Strategy.RANDOM, Strategy.ROUND_ROBIN})
@@ -87,7 +88,7 @@ class IptablesDriver:
             is_intact = self._is_intact(ruleset, held)
             self._known = (held, ruleset) if is_intact else None
         counted = {t: saved[t.endpoint.family].counts.get(target_chain(t), 0) for t in ruleset.targets}
-        return Observation(ruleset, is_intact, counted), held
+        return Observation(ruleset, is_intact, counted, newer(_comments(held), SCHEMA)), held
 
     def _recalled(self, held: Mapping[Family, Tables]) -> Ruleset | None:
         """Give the ruleset that these tables are known to be."""
@@ -121,6 +122,11 @@ class IptablesDriver:
         undo = script(now, before)
         if undo:
             tools.restore(family, undo)
+
+
+def _comments(held: Mapping[Family, Tables]) -> Iterator[str]:
+    """Give the words of the rules that lead to netshare's chains, the comments among them."""
+    return (word for each in held.values() for table in each.values() for _, words in table.hooks for word in words)
 
 
 def _require_strategies(ruleset: Ruleset) -> None:

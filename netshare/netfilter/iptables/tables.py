@@ -15,11 +15,12 @@ from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.netfilter.iptables import tree
 from netshare.netfilter.iptables.names import chain
 from netshare.netfilter.iptables.shares import Share, shares
+from netshare.netfilter.made_by import made_by
 from netshare.netfilter.rule_words import Words
 
 SCHEMA = 2
 """Raised with every change of the chains and rules: what another schema made is rebuilt."""
-MADE_BY = f"netshare {SCHEMA}: made by netshare, removed by: netshare reset"
+MADE_BY = made_by(SCHEMA)
 SERVICES, REFUSE, POSTROUTING, GUARD = map(chain, ("SERVICES", "REFUSE", "POSTROUTING", "GUARD"))
 RAW, MANGLE, FILTER, NAT = "raw", "mangle", "filter", "nat"
 

@@ -12,6 +12,7 @@ from ipaddress import IPv6Address, ip_address
 
 from netshare.core.model import Family, IPAddress, Protocol, Strategy
 from netshare.core.ruleset import Match
+from netshare.netfilter.made_by import made_by
 from netshare.netfilter.nftables import expressions as nft
 from netshare.netfilter.nftables.expressions import Compare, Header, Meta, Verdict
 from netshare.netfilter.nftables.maps import (
@@ -26,7 +27,7 @@ from netshare.netfilter.nftables.maps import (
 TABLE = "netshare"
 SCHEMA = 2
 """Raised with every change to the tables, maps and rules: a table of another schema is rebuilt."""
-TABLE_COMMENT = f"netshare {SCHEMA}: made by netshare, removed by: netshare reset"
+TABLE_COMMENT = made_by(SCHEMA)
 DEFAULT_MARK = 0x01000000
 """The bit of a flow's mark that says it is netshare's; clear of kube-proxy, netavark, Tailscale and Calico."""
 REFUSE = "refuse"

@@ -7,9 +7,10 @@ from netshare.core.links import IPNetwork
 from netshare.core.model import Endpoint, Protocol
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.netfilter.driver import Observation
+from netshare.netfilter.made_by import newer
 from netshare.netfilter.netlink import Netlink
 from netshare.netfilter.nftables import userdata
-from netshare.netfilter.nftables.chains import REFUSE, TABLE, TABLE_COMMENT, StrategyChain, fixed_chains
+from netshare.netfilter.nftables.chains import REFUSE, SCHEMA, TABLE, TABLE_COMMENT, StrategyChain, fixed_chains
 from netshare.netfilter.nftables.elements import DATA, KEY, KEY_END, USERDATA, counts, pairs, value, walked
 from netshare.netfilter.nftables.expressions import DATA_VERDICT, VERDICT_CHAIN, read_host_u32
 from netshare.netfilter.nftables.maps import (
@@ -80,15 +81,16 @@ def observe(netlink: Netlink, mark: int) -> Observation:
         return Observation()
     sets = _sets(netlink)
     content = _read_until_fitting(netlink, sets)
+    comment = userdata.read_comment(table_of(table).get(6))
     intact = (
         content.fitting
-        and userdata.read_comment(table_of(table).get(6)) == TABLE_COMMENT
+        and comment == TABLE_COMMENT
         and number(table_of(table).get(2)) == 0  # flags: a dormant table does nothing
         and {place.name for place in FIXED_SETS} <= sets
         and {chain.map.name for chain in chains_in(content.ruleset)} <= sets
         and _chains(netlink) == _expected_chains(content.ruleset, mark)
     )
-    return Observation(content.ruleset, intact, content.connections)
+    return Observation(content.ruleset, intact, content.connections, newer([comment], SCHEMA))
 
 
 def connections(netlink: Netlink) -> dict[Target, int]:

@@ -9,6 +9,7 @@ import pytest
 
 from netshare.core.model import Listener, Protocol, Service, Source, StaticEndpoint
 from netshare.errors import DefinitionError, NetshareError, NotPermittedError
+from netshare.runtime.version import __version__
 from netshare.store.directory import DefinitionStore
 
 WEB = Service("web", (Listener(80),))
@@ -112,6 +113,31 @@ def document(**changes: object) -> bytes:
 
 
 @pytest.mark.parametrize(
+    ("content", "schema"),
+    [
+        (document(schema=2), "2"),
+        (document(schema=3, listeners="what they are then", surprise=1), "3"),
+        (document(schema=10**40), "a number of more than nine digits"),
+    ],
+)
+def test_what_a_newer_netshare_wrote_is_called_that_and_kept(
+    services: Path, store: DefinitionStore, content: bytes, schema: str
+) -> None:
+    services.mkdir(parents=True)
+    path = services / "web.json"
+    path.write_bytes(content)
+    error = store.load().unreadable["web"]
+    said = f"a newer netshare wrote it: its schema is {schema}, and this one ({__version__}) knows 1"
+    assert error.message == f"the definition {path} can't be used: {said}"
+    assert "use that netshare again" in (error.hint or "")
+    with pytest.raises(DefinitionError, match="a newer netshare wrote it"):
+        store.save(WEB)
+    with pytest.raises(DefinitionError, match="a newer netshare wrote it"):
+        store.delete("web")
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         (b"", "EOF"),
@@ -119,10 +145,10 @@ def document(**changes: object) -> bytes:
         (b"\xff\xfe", "Invalid JSON"),
         (b"[]", "object"),
         (b"[" * 100_000, "Invalid JSON"),
-        (b"{}", "schema: Field required"),
-        (document(schema=2), "its schema is 2, and this netshare knows only 1"),
+        (b'{"name": "web", "listeners": [{"port": 80}]}', "schema: Field required"),
+        (document(schema=0), "schema: "),
         (document(schema="1"), "schema: "),
-        (document(wieght=3), "wieght: Extra inputs"),
+        (document(wieght=3), f"wieght: netshare {__version__} knows no such field; a newer one may have written it"),
         (document(name="api"), "it defines api, which its file name does not say"),
         (document(name="../web"), "is not a service name"),
         (document(listeners=[]), "listeners: "),

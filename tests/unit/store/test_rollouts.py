@@ -84,7 +84,25 @@ def test_what_can_not_be_used_is_refused_and_left_alone(
         assert each.load().unreadable.keys() == {"web"}
         with pytest.raises(DefinitionError):
             each.save(PLAIN)
+        with pytest.raises(DefinitionError):
+            each.delete("web")
     assert path.read_bytes() == content
+
+
+def test_what_a_newer_netshare_wrote_is_called_that(store: RolloutStore, tmp_path: Path) -> None:
+    store.save(PLAIN)
+    path = tmp_path / "rollouts" / "web.json"
+    path.write_text(json.dumps({"schema": 2, "service": "web", "steps": []}))
+    with pytest.raises(DefinitionError, match="a newer netshare wrote it: its schema is 2"):
+        store.get("web")
+
+
+def test_one_that_does_not_say_its_schema_is_none(store: RolloutStore, tmp_path: Path) -> None:
+    store.save(PLAIN)
+    path = tmp_path / "rollouts" / "web.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "schema"}))
+    with pytest.raises(DefinitionError, match="schema: Field required"):
+        store.get("web")
 
 
 def test_a_link_is_not_followed(store: RolloutStore, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import yaml
 
 from netshare.core.model import Listener, Protocol, Service, Source, StaticEndpoint
 from netshare.errors import DefinitionError
+from netshare.runtime.version import __version__
 from netshare.store import services_file
 from netshare.store.services_file import decode, encode
 
@@ -47,8 +48,9 @@ def test_the_order_of_labels_says_nothing() -> None:
         ("", "it:1: it has to say `schema: 1`|it: it has to say"),
         ("- 1", "it:1: it has to say `schema: 1` and `services:` at its top"),
         ("services: []", "it:1: schema: Field required"),
-        ("schema: 2\nservices: []", "it:1: schema: Input should be 1"),
-        ("schema: 1\nservices: []\nextra: 1", "it:3: extra: Extra inputs are not permitted"),
+        ("schema: 0\nservices: []", "it:1: schema: Input should be 1"),
+        ("schema: 2\nnew: 1", "it:1: a newer netshare wrote it: its schema is 2, and this one .* knows 1"),
+        ("schema: 1\nservices: []\nextra: 1", f"it:3: extra: netshare {__version__} knows no such field"),
         ("schema: 1\nservices:\n- name: web\n  listeners: [{port: 0}]", r"it:4: services\.0\.listeners\.0\.port: "),
         ("schema: 1\nservices:\n- name: web\n  listeners: [{port: '80'}]", "valid integer"),
         ("schema: 1\nservices:\n- name: web\n  listeners: []", r"it:3: services\.0, 'web': listeners: there is none"),
