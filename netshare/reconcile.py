@@ -11,7 +11,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from netshare.core.diff import Change, diff
-from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled
+from netshare.core.draining import Drain, by_key, drained, is_due, overdue, seen_to, settled, spared
 from netshare.core.event import Stage
 from netshare.core.flows import Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
@@ -206,8 +206,15 @@ def clean(host: Host, prepared: Prepared, *, thorough: bool) -> Cleaned:
     is_late = is_due(prepared.drains, prepared.now)
     if not is_late and not concerns_flows(change, services, kept=kept, thorough=thorough):
         return Cleaned()
-    late = overdue(services, prepared.drains, prepared.now)
-    expected = expect(change, services, kept=kept, containers=prepared.containers, overdue=late, thorough=thorough)
+    expected = expect(
+        change,
+        services,
+        kept=kept,
+        containers=prepared.containers,
+        overdue=overdue(services, prepared.drains, prepared.now),
+        spared=spared(services, prepared.drains, prepared.now),
+        thorough=thorough,
+    )
     try:
         return Cleaned(host.flows.end(expected))
     except NetshareError as problem:

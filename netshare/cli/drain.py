@@ -77,6 +77,8 @@ def _ended(ended: Ended) -> str:
             return f"{ended.replica} has no connections left {after}"
         case End.CUT:
             return f"{ended.replica} has no connections left {after}: {counted(ended.cut)} cut"
+        case End.LEFT:
+            return f"{ended.replica} has {counted(ended.left)} left {after}, which a rollout ends by stopping it"
         case End.GONE:
             return f"{ended.replica} has ended {after}"
         case End.RESUMED:

@@ -5,6 +5,9 @@ a container that is made anew under the same name has none. Begun on purpose it 
 replica is no more, through a restart of the container too; begun by a stop signal, until the container has ended or
 started again. At its deadline what is left ends.
 
+A rollout's drain alone ends no connection: at its deadline the rollout stops the replica, which then has its own time
+for what is left, as any server that is stopped (it answers what was asked, and closes). So no request is cut in two.
+
 Times are seconds since the machine was started; a deadline that is infinite never comes.
 """
 
@@ -122,6 +125,11 @@ def overdue(services: Iterable[ServiceReplicas], drains: Iterable[Drain], now: f
             for match in matches_of(listener) if left else ():
                 found[match] = frozenset(endpoint for endpoint in left if endpoint.family is match.family)
     return found
+
+
+def spared(services: Iterable[ServiceReplicas], drains: Iterable[Drain], now: float) -> dict[Match, Set[Endpoint]]:
+    """Say where the connections of each listener go on all the same, as a rollout ends them by stopping the replica."""
+    return overdue(services, [drain for drain in drains if drain.cause is Cause.ROLLOUT], now)
 
 
 def _left_behind(item: ServiceReplicas, listener: Listener, late: Set[Key]) -> Set[Endpoint]:

@@ -2,12 +2,16 @@
 
 NAT is decided by a flow's first packet and kept for as long as its conntrack entry lives. A connection ends by itself,
 so that is what lets connections drain; but a client that sends UDP from one port renews its entry with every packet,
-and would stay with a dead replica, or with the host itself, for ever. Two rules:
+and would stay with a dead replica, or with the host itself, for ever. Three rules:
 
 * datagrams, and SCTP associations that are not established (their clients try again from the same port), may only go
   where their listener's service has a replica now: a ready or a draining one, or, while none is ready, any;
 * connections are left alone until their replica is gone for good, or its time to drain is over: neither ``detach`` nor
-  another list of endpoints cuts one.
+  another list of endpoints cuts one;
+* connections that are over are forgotten once their container is given no more. Conntrack remembers each for two
+  minutes, and when the container ends, Docker deletes all of them, one by one, by the client's address and port alone
+  (libnetwork's clearConntrackEntries): a client that has come again from that port by then, and talks to another
+  replica, would lose its connection.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -62,7 +66,8 @@ class Expectation:
     ``reachable`` has the endpoints that flows of a listener may go on with, where its service is known just now;
     ``watched`` are those of its listeners whose replicas an engine tells of. ``fresh`` listeners were just added, and
     flows may have passed them by. ``living`` are the addresses of all containers that are not gone. ``overdue`` has the
-    endpoints whose time to drain is over: no flow of a listener may go on with them.
+    endpoints whose time to drain is over: no flow of a listener may go on with them, except connections with those that
+    are ``spared`` too. ``offered`` has those that a listener's new connections are given.
     """
 
     listeners: Set[Match]
@@ -73,6 +78,8 @@ class Expectation:
     living: Set[IPAddress]
     is_complete: bool
     overdue: Mapping[Match, Set[Endpoint]] = field(default_factory=lambda: _NOWHERE)
+    spared: Mapping[Match, Set[Endpoint]] = field(default_factory=lambda: _NOWHERE)
+    offered: Mapping[Match, Set[Endpoint]] = field(default_factory=lambda: _NOWHERE)
 
     @property
     def ports(self) -> Set[tuple[Protocol, int]]:
@@ -84,10 +91,13 @@ class Expectation:
         match = _listener_of(flow, self.listeners)
         if not flow.is_ours:
             return flow.is_local and match in self.fresh and not flow.is_connection
+        if flow.is_connection and flow.phase is Phase.OVER:
+            return match is not None and match in self.watched and flow.endpoint not in self.offered.get(match, ())
         if match is not None and flow.endpoint in self.overdue.get(match, ()):
-            return flow.phase is not Phase.OVER
+            is_spared = flow.is_connection and flow.endpoint in self.spared.get(match, ())
+            return flow.phase is not Phase.OVER and not is_spared
         if flow.is_connection:
-            return flow.phase is not Phase.OVER and self._is_gone(match, flow.endpoint)
+            return self._is_gone(match, flow.endpoint)
         if match is None:
             # While some service is unknown, a listener may be missing from the ruleset for that reason alone.
             is_known = self.is_complete or _listener_of(flow, self.removed) is not None
@@ -129,6 +139,7 @@ def concerns_flows(
         or any(map(_sticks, change.removed))
         or any(_sticks(match) and old.slots != new.slots for match, (old, new) in change.altered.items())
         or bool(_abandoned(change, services, kept))
+        or _has_left(change, services)
     )
 
 
@@ -157,6 +168,18 @@ def _abandoned(change: Change, services: Iterable[ServiceReplicas], kept: Set[st
     return change.before.targets - of_unknown - of_known
 
 
+def _has_left(change: Change, services: Iterable[ServiceReplicas]) -> bool:
+    """Whether a container that drains is given no more connections from now on."""
+    out = {e for old, new in change.altered.values() if old.slots != new.slots for e in {*old.slots} - {*new.slots}}
+    return bool(out) and any(
+        replica.state is ReplicaState.DRAINING and not out.isdisjoint(endpoints)
+        for item in services
+        if not item.service.is_static
+        for replica in item.replicas
+        for endpoints in replica.endpoints.values()
+    )
+
+
 def expect(
     change: Change,
     services: Sequence[ServiceReplicas],
@@ -164,6 +187,7 @@ def expect(
     kept: Set[str],
     containers: Iterable[Container],
     overdue: Mapping[Match, Set[Endpoint]] = _NOWHERE,
+    spared: Mapping[Match, Set[Endpoint]] = _NOWHERE,
     thorough: bool = False,
 ) -> Expectation:
     """Say what is expected of flows once a change is in the kernel."""
@@ -191,6 +215,8 @@ def expect(
         ),
         is_complete=not kept,
         overdue=overdue,
+        spared=spared,
+        offered={match: frozenset(dispatch.slots) for match, dispatch in after.items() if match in reachable},
     )
 
 

@@ -63,7 +63,7 @@ class TrackedFlows:
         self._socket: Netlink | None = None
 
     def end(self, expected: Expectation) -> Sequence[Flow]:
-        """Look at the flows once, end those that must, and tell which those were.
+        """Look at the flows once, end those that must, and tell which those were; not those that were over already.
 
         Raises:
             NotPermittedError: needs CAP_NET_ADMIN in this network namespace.
@@ -80,7 +80,7 @@ class TrackedFlows:
             self.close()  # with whatever is still to come from it
             raise
         challenge((tracked.endpoint(*item.client), item.flow.listener) for item in ended if _is_waiting(item.flow))
-        return [item.flow for item in ended]
+        return [item.flow for item in ended if item.flow.phase is not Phase.OVER]
 
     def close(self) -> None:
         """Close the socket; the next use opens another."""

@@ -1,4 +1,4 @@
-"""Waiting until drained replicas have no connection left, or until their deadline; what is left then is cut."""
+"""Waiting until drained replicas have no connection left, or until their deadline, and having what is left then cut."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
-from netshare.core.draining import Drain, Key, Way, by_key, ways_to
+from netshare.core.draining import Cause, Drain, Key, Way, by_key, ways_to
 from netshare.core.model import Replica, ReplicaState
 from netshare.errors import EngineUnreachableError, NetshareError, WaitTimeoutError
 from netshare.host import Host
@@ -32,10 +32,14 @@ class Connections(Protocol):
 
 
 class End(StrEnum):
-    """How a drain came to its end: nothing was left, or it was cut, the replica has ended, or somebody resumed it."""
+    """How a drain came to its end.
+
+    Nothing was left, or it was cut, or it is the rollout's to end; the replica has ended, or somebody resumed it.
+    """
 
     EMPTY = "empty"
     CUT = "cut"
+    LEFT = "left"
     GONE = "gone"
     RESUMED = "resumed"
 
@@ -59,12 +63,16 @@ class Remaining:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended for one replica, ``seconds`` after it began; ``cut`` is how many of its connections were ended."""
+    """How it ended for one replica, ``seconds`` after it began.
+
+    ``cut`` is how many of its connections were ended, ``left`` how many go on.
+    """
 
     replica: str
     how: End
     cut: int
     seconds: float
+    left: int = 0
 
 
 Progress = Callable[[Remaining], None]
@@ -104,7 +112,7 @@ def wait(
             stands = view.left(drain, active, now)
             if (how := view.end(drain, stands.connections)) is not None:
                 del waiting[key]
-                ended[key] = Ended(drain.name, how, drain.cut or 0, now - drain.since)
+                ended[key] = Ended(drain.name, how, drain.cut or 0, now - drain.since, stands.connections)
             else:
                 those.append(stands)
         if not waiting:
@@ -168,7 +176,9 @@ class _View:
             return End.RESUMED
         if drain.cut:
             return End.CUT
-        return None if connections and drain.cut is None else End.EMPTY
+        if connections and drain.cut is None:
+            return None
+        return End.LEFT if connections and drain.cause is Cause.ROLLOUT else End.EMPTY
 
 
 def _look(host: Host, agent: AgentControl, service: str) -> _View:

@@ -7,6 +7,7 @@ wherever this waits.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -168,18 +169,31 @@ def _pause(ground: Ground, now: Rollout, _: Sequence[Pair]) -> None:
 
 
 def _retire(ground: Ground, now: Rollout, pairs: Sequence[Pair]) -> None:
-    """Wait until the old ones have drained, and stop them, if the new ones are still fit."""
+    """Wait until the old ones have drained, and stop them, all at once, if the new ones are still fit.
+
+    What is open beyond the drain's deadline is theirs to end: a stop signal lets a server answer what it was asked.
+    """
     service, replicas = ground.look()
     ground.drain(now, ground.drains(now, service, replicas, [pair.old.id for pair in pairs]))
     ground.require_fit(now.at(*_SERVING), ground.look()[1])
     ground.require_served(now.at(*_SERVING))
+    _stop(ground, pairs)
     for pair in pairs:
-        engine = ground.tools.engines[pair.old.engine]
-        found = engine.look(pair.old.id)
-        if found is not None and not found.removes_itself:  # else there would be no way back
-            engine.stop(pair.old.id)
-            ground.tools.tell.said(f"{pair.old.name} stopped")
         ground.note(placed(pair.old.id, Stage.STOPPED))
+
+
+def _stop(ground: Ground, pairs: Sequence[Pair]) -> None:
+    engines = ground.tools.engines
+    looked = [(pair.old, engines[pair.old.engine].look(pair.old.id)) for pair in pairs]
+    # One that removes itself goes on until there is no way back.
+    meant = [old for old, found in looked if found is not None and not found.removes_itself]
+    if meant:
+        ground.tools.tell.waits(f"stopping {', '.join(old.name for old in meant)}")
+        with ThreadPoolExecutor(len(meant)) as threads:
+            stops = [(old, threads.submit(engines[old.engine].stop, old.id)) for old in meant]
+        for old, stop in stops:
+            stop.result()
+            ground.tools.tell.said(f"{old.name} stopped")
 
 
 def _commit(ground: Ground, now: Rollout, _: Sequence[Pair]) -> None:
@@ -199,7 +213,13 @@ def _replace(ground: Ground, now: Rollout, pairs: Sequence[Pair]) -> None:
             _hand_on_weight(ground, pair.old.name, new.name)
         done = replace(pair, new=new, stage=Stage.REPLACED)
         ground.note(partial(Rollout.with_pair, done=done))
-        ground.tools.tell.said(f"{pair.old.name} removed" if new is None else f"{pair.old.name} is a new one now")
+        ground.tools.tell.said(_became(pair.old, new))
+
+
+def _became(old: Member, new: Member | None) -> str:
+    if new is None:
+        return f"{old.name} removed"
+    return f"{old.name} is a new one now" if new.name == old.name else f"{old.name} removed, {new.name} has its place"
 
 
 def _renamed(ground: Ground, old: Member, new: Member) -> str:

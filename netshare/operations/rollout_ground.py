@@ -13,6 +13,7 @@ from netshare.errors import NetshareError
 from netshare.netfilter.driver import Observation
 from netshare.operations import draining, rollout
 from netshare.operations.control import converge
+from netshare.operations.draining import End
 from netshare.operations.making import UnfitError
 from netshare.operations.readiness import Readiness
 from netshare.operations.replica import judged_of
@@ -162,7 +163,7 @@ class Ground:
         ]
 
     def drain(self, now: Rollout, drains: Sequence[Drain]) -> None:
-        """Wait for drains; those that a reboot has ended begin again.
+        """Wait for drains, until nothing is left or their time is over; those that a reboot has ended begin again.
 
         Raises:
             TurnedError: somebody has changed what is noted.
@@ -179,8 +180,11 @@ class Ground:
 
         ends = draining.wait(tools.host, tools.agent, tools.connections, noted, clock=tools.clock, progress=told)
         for end in ends:
-            cut = f", {end.cut} connections cut at the deadline" if end.cut else ""
-            tools.tell.said(f"{end.replica} drained in {end.seconds:.1f} s{cut}")
+            if end.how is End.LEFT:
+                left = draining.counted(end.left)
+                tools.tell.said(f"{end.replica} has {left} left after {end.seconds:.0f} s, which its stop is to end")
+            else:
+                tools.tell.said(f"{end.replica} drained in {end.seconds:.1f} s")
 
     @property
     def _has_agent(self) -> bool:

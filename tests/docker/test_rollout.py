@@ -3,12 +3,15 @@
 import io
 import signal
 import tarfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
 import pytest
 from docker.models.containers import Container
 
+from netshare.lab.conversation import Conversation
 from netshare.lab.traffic import Load
 from tests.docker import image
 from tests.docker.admin import Admin
@@ -39,6 +42,17 @@ def short(found: dict[str, str]) -> set[str]:
 
 def load(admin: Admin) -> Load:
     return Load(admin.lab.client, admin.lab.at(80), total=20_000, rate=200, timeout=5)
+
+
+def asked_until_the_end(request: Conversation) -> int:
+    """Ask until the replica has hung up; gives when it has answered last, in nanoseconds since 1970."""
+    answered = 0
+    with suppress(OSError):
+        while True:
+            request.ask()
+            answered = time.time_ns()
+            time.sleep(0.02)
+    return answered
 
 
 def broken_image(admin: Admin) -> str:
@@ -75,6 +89,21 @@ def test_every_replica_is_replaced_under_load(admin: Admin, with_agent: bool) ->
     assert images == {f"{image.NAME}:2"}
     assert done.out.startswith("web: 3 replicas replaced in ")
     assert "shifted: web-4, web-5 in, web-1, web-2 out" in done.err
+
+
+def test_what_is_open_at_the_deadline_is_answered_until_its_replica_has_stopped(admin: Admin) -> None:
+    """The stop signal, as with `docker stop`: a server finishes what it was asked, which nobody may cut before."""
+    started = {name: admin.lab.run(name, hostname=None, grace_ms=2000) for name in ("web-1", "web-2")}
+    admin.attach()
+    admin.start_agent()
+    began, old = time.time(), str(started["web-1"].id)
+    with admin.talk_to(old[:12]) as request:
+        driving = admin.start("rollout", "web", "--batch", "2", "--drain", "500ms")
+        answered = asked_until_the_end(request)
+        _, said = driving.communicate(timeout=60)
+    assert driving.returncode == 0, said
+    assert answered - admin.killed_at("web-1", began) > 1e9
+    assert "web-1 has 1 connection left after 1 s, which its stop is to end" in said
 
 
 def test_an_image_that_ends_at_once_is_taken_back(admin: Admin) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from netshare.core.flows import Expectation, Flow
+from netshare.core.flows import Expectation, Flow, Phase
 from netshare.errors import NetshareError
 
 
@@ -21,7 +21,7 @@ class FakeFlows:
             raise failure
         ended = [flow for flow in self.tracked if self._is_seen(flow, expected) and expected.ends(flow)]
         self.tracked = [flow for flow in self.tracked if flow not in ended]
-        return ended
+        return [flow for flow in ended if flow.phase is not Phase.OVER]
 
     def _is_seen(self, flow: Flow, expected: Expectation) -> bool:
         return flow.is_ours or (flow.protocol, flow.listener.port) in expected.ports

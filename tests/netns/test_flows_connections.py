@@ -10,7 +10,7 @@ import pytest
 
 from netshare.core.model import Family, Listener
 from netshare.errors import EngineUnreachableError
-from netshare.lab.topology import Lab
+from netshare.lab.topology import Lab, LabReplica
 from netshare.netfilter.flows import TrackedFlows
 from netshare.netfilter.nftables.driver import NftablesDriver
 from netshare.reconcile import reconcile
@@ -101,6 +101,28 @@ def test_a_replica_that_drains_keeps_its_clients_until_it_is_gone(host: Machine,
     host.vanish(one)
     assert host.reconcile().cleaned.ended >= 1
     assert client.is_reset()
+
+
+@FAMILIES
+def test_what_is_over_is_forgotten_once_a_replica_drains(host: Machine, clients: Clients, family: Family) -> None:
+    """Else Docker would delete it when the container ends, by the client's port, whoever has that by then."""
+    one, two, _ = host.lab.replicas.values()
+    host.share(WEB)
+    over, open_still = clients.one_each(family), clients.one_each(family)
+    for client in over.values():
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.socket.recv(1) == b""
+
+    def remembered(replica: LabReplica) -> int:
+        own = {replica.address, replica.address6}
+        return sum(endpoint.address in own for _, _, endpoint in host.tracked())
+
+    assert (remembered(one) > 1, remembered(two) > 1) == (True, True)
+    host.leave(one)
+    assert host.reconcile().cleaned.ended == 0
+    assert remembered(one) == 1
+    assert remembered(two) > 1
+    assert all(client.goes_on() for client in open_still.values())
 
 
 def test_no_entry_is_left_of_a_client_that_was_reset(host: Machine, clients: Clients) -> None:

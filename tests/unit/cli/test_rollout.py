@@ -35,10 +35,11 @@ def test_it_tells_how_it_goes_and_how_it_ended(netshare: Netshare, world: Rollou
         "web-5 started, to replace web-2",
         "; ".join(f"{name}: it has no health check: well if it runs for 3 s" for name in ("web-4", "web-5")),
     ]
-    assert lines[4:9] == [
+    assert lines[4:10] == [
         "shifted: web-4, web-5 in, web-1, web-2 out",
         "web-1 drained in 0.0 s",
         "web-2 drained in 0.0 s",
+        "stopping web-1, web-2",
         "web-1 stopped",
         "web-2 stopped",
     ]

@@ -20,6 +20,7 @@ from netshare.core.draining import (
     reason,
     seen_to,
     settled,
+    spared,
 )
 from netshare.core.flows import Flow, Phase, concerns_flows, expect
 from netshare.core.health import Verdicts
@@ -190,11 +191,28 @@ class TestTheDeadline:
         others = [
             replace(tcp, endpoint=AT_TWO),
             replace(udp, endpoint=AT_TWO),
-            replace(tcp, phase=Phase.OVER),
             replace(tcp, listener=on_81),
             replace(tcp, is_ours=False),
         ]
         assert not any(map(expected.ends, others))
+
+    def test_a_rollouts_ends_datagrams_alone_as_it_stops_the_replica(self) -> None:
+        rolled = replace(HAND, cause=Cause.ROLLOUT)
+        item = judged(ONE, TWO, drains=[rolled], now=130.0)
+        ruleset = plan([item])
+        expected = expect(
+            diff(ruleset, ruleset),
+            [item],
+            kept=frozenset(),
+            containers=[ONE, TWO],
+            overdue=overdue([item], [rolled], 130.0),
+            spared=spared([item], [rolled], 130.0),
+        )
+        host = ip_address("192.0.2.1")
+        tcp = Flow(Protocol.TCP, Endpoint(host, 80), AT_ONE, is_ours=True, phase=Phase.ESTABLISHED)
+        udp = Flow(Protocol.UDP, Endpoint(host, 53), AT_ONE, is_ours=True)
+        assert [expected.ends(tcp), expected.ends(udp)] == [False, True]
+        assert spared([item], [HAND], 130.0) == {}
 
     def test_an_endpoint_that_another_replica_has_too_stays(self) -> None:
         """Two names of one place (10.0.0.1 and 10.0.0.1:8080), and one of them drained."""
@@ -229,6 +247,7 @@ class TestTheDeadline:
             2,
             "draining for a rollout: 2 connections left, 1 s to go",
         ),
+        (replace(HAND, cause=Cause.ROLLOUT, cut=0), 2, "draining for a rollout: 2 connections left, deadline over"),
         (replace(HAND, cause=Cause.STOP), 2, "stopping, its stop signal was sent: 2 connections left, 20 s to go"),
         (replace(HAND, cut=3), 0, "draining by hand: 0 connections left, 3 cut at the deadline"),
         (replace(HAND, cut=0), None, "draining by hand: deadline over"),

@@ -267,17 +267,42 @@ class TestConnections:
         static = [service("web", WEB, endpoints=("172.30.0.1", "172.30.0.2"))]
         assert not World((static, []), (static, []), thorough=True).ends(flow(WEB, "172.30.0.3"))
 
-    def test_not_those_that_are_over(self) -> None:
+    def test_those_that_are_opening(self) -> None:
         shop = service("dns", WEB)
-        world = World(([shop], [ONE]), ([shop], []))
-        assert not world.ends(flow(WEB, "172.30.0.1", phase=Phase.OVER))
-        assert world.ends(flow(WEB, "172.30.0.1", phase=Phase.OPENING))
+        assert World(([shop], [ONE]), ([shop], [])).ends(flow(WEB, "172.30.0.1", phase=Phase.OPENING))
 
     def test_never_those_that_are_not_ours(self) -> None:
         shop = service("dns", WEB, DNS)
         world = World(([], []), ([shop], []), thorough=True)
         assert not world.ends(passing(WEB))
         assert not world.ends(flow(WEB, "172.30.0.77", is_ours=False))
+
+
+class TestConnectionsThatAreOver:
+    """Docker would delete them when their container ends, and with them whoever has their client's port by then."""
+
+    OVER = flow(WEB, "172.30.0.1", phase=Phase.OVER)
+
+    @pytest.mark.parametrize("left", [[replace(ONE, leaving=True), TWO], [replace(ONE, leaving=True)], [TWO], []])
+    def test_they_are_forgotten_once_their_container_is_given_no_more(self, left: list[Container]) -> None:
+        shop = service("dns", WEB)
+        world = World(([shop], [ONE, TWO]), ([shop], left))
+        assert world.ends(self.OVER)
+        assert not world.ends(flow(WEB, "172.30.0.2", phase=Phase.OVER)) or TWO not in left
+
+    def test_not_before(self) -> None:
+        shop = service("dns", WEB)
+        world = World(([shop], [ONE, TWO]), ([shop], [ONE, replace(TWO, leaving=True)]))
+        assert not world.ends(self.OVER)
+
+    def test_nor_those_of_static_endpoints_of_unknown_services_and_of_others(self) -> None:
+        static = service("dns", WEB, endpoints=("172.30.0.2",))
+        assert not World(([], []), ([static], []), thorough=True).ends(self.OVER)
+        shop = service("dns", WEB)
+        assert not World(([shop], [ONE]), ([shop], []), kept=frozenset({"dns"}), thorough=True).ends(self.OVER)
+        gone = World(([shop], [ONE]), ([shop], []))
+        assert not gone.ends(flow(WEB, "172.30.0.1", phase=Phase.OVER, is_ours=False))
+        assert not World(([shop], [ONE]), ([], [])).expected.ends(self.OVER)
 
 
 class TestAssociationsThatAreNotEstablished:
@@ -360,8 +385,14 @@ class TestWhenToLook:
         leaving = replace(ONE, leaving=True)
         assert not World(([], []), ([shop], [ONE])).is_concerned
         assert not World(([shop], [ONE]), ([shop], [ONE, TWO])).is_concerned
-        assert not World(([shop], [ONE, TWO]), ([shop], [leaving, TWO])).is_concerned
+        assert not World(([shop], [leaving, TWO]), ([shop], [leaving, TWO, THREE])).is_concerned
         assert not World(([shop], []), ([], [])).is_concerned
+
+    def test_when_a_container_is_given_no_more(self) -> None:
+        shop, leaving = service("dns", WEB), replace(ONE, leaving=True)
+        assert World(([shop], [ONE, TWO]), ([shop], [leaving, TWO])).is_concerned
+        assert not World(([shop], [leaving, TWO]), ([shop], [leaving, TWO])).is_concerned
+        assert not World(([shop], [ONE, TWO]), ([shop], [replace(ONE, health=Health.UNHEALTHY), TWO])).is_concerned
 
     def test_not_on_a_host_that_shares_nothing(self) -> None:
         assert not World(([], []), ([], []), thorough=True).is_concerned

@@ -2,13 +2,17 @@
 
 import math
 from dataclasses import replace
+from ipaddress import ip_address
+from threading import Barrier
 
 import pytest
 
 from netshare.core import rollout as record
+from netshare.core.flows import Flow, Phase
 from netshare.core.model import (
     CheckKind,
     ContainerStatus,
+    Endpoint,
     Health,
     HealthCheck,
     Listener,
@@ -48,6 +52,14 @@ def history(world: RolloutWorld) -> list[set[str]]:
         if not found or served != found[-1]:
             found.append(served)
     return found
+
+
+def opened(world: RolloutWorld) -> None:
+    """Open a connection with every replica."""
+    host = Endpoint(ip_address("192.0.2.1"), 80)
+    for target in world.fake.driver.observe().connections:
+        established = Flow(target.protocol, host, target.endpoint, is_ours=True, phase=Phase.ESTABLISHED)
+        world.fake.flows.tracked.append(established)
 
 
 def refused(world: RolloutWorld, kind: type[NetshareError], **words: object) -> NetshareError:
@@ -130,12 +142,34 @@ class TestForward:
         assert stopped[0] > 20
         assert "web-1 stopped" in world.told
 
-    def test_what_is_left_at_the_deadline_is_no_reason_to_wait(self, world: RolloutWorld) -> None:
+    def test_what_is_left_at_the_deadline_is_for_the_replica_to_end(self, world: RolloutWorld) -> None:
+        """A stop signal lets a server answer what it was asked; cutting the connection before would not."""
         counted = world.fake.driver.observe().connections
         world.fake.connections.ways = {(target.protocol, 80, target.endpoint): 1 for target in counted}
+        opened(world)
+        stopped: list[tuple[float, int]] = []
         began = world.clock.now
+        world.before = lambda what: (
+            stopped.append((world.clock.now - began, len(world.fake.flows.tracked))) if what == "stop" else None
+        )
         assert world.roll(batch=3, drain=5.0).outcome is Outcome.COMPLETED
-        assert 8 <= world.clock.now - began < 12
+        assert len(stopped) >= 3
+        assert all(8 <= at < 12 and flows == 3 for at, flows in stopped[:3])
+        assert world.fake.flows.tracked == []
+        assert "web-1 has 1 connection left after 5 s, which its stop is to end" in world.told
+
+    def test_a_batch_is_stopped_all_at_once(self, world: RolloutWorld) -> None:
+        together = Barrier(3, timeout=5.0)
+        stops: list[str] = []
+
+        def meet(what: str) -> None:
+            if what == "stop" and len(stops) < 3:
+                stops.append(what)
+                together.wait()
+
+        world.before = meet
+        assert world.roll(batch=3).outcome is Outcome.COMPLETED
+        assert len(stops) == 3
 
     def test_weights_by_hand_stay_with_the_names(self, world: RolloutWorld) -> None:
         service = world.fake.store.services["web"]
