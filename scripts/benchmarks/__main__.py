@@ -21,6 +21,7 @@ from scripts.benchmarks import (
     machine,
     page,
     plots,
+    quotes,
     results,
     verbs,
 )
@@ -71,7 +72,8 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measures netshare beside what people would pick instead, in network namespaces of its own.",
-        epilog=f"parts:\n{parts}\n\nscripts/bench --to scripts/bench-results renews the page in the repository.",
+        epilog=f"parts:\n{parts}\n\nscripts/bench --to scripts/bench-results renews the page in the repository\n"
+        "and what the README quotes of it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help="only these; others stay as they are")
@@ -108,6 +110,9 @@ def _write(found: Results, directory: Path, formats: Sequence[str]) -> int:
         text = page.text(found, [path.name for path in sorted(directory.glob("*.png"))])
         (directory / PAGE).write_text(text, encoding="utf-8")
         drawn.append(PAGE)
+        if (directory / PAGE).resolve() == machine.ROOT / quotes.PAGE:
+            quotes.put(machine.ROOT / PAGE, found)
+            drawn.append("the quotes in the project's README")
     if "json" not in formats:
         (directory / JSON).unlink(missing_ok=True)
     else:

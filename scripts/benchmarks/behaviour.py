@@ -40,7 +40,7 @@ def measure_of(scenario: str, how: str, what: str) -> str:
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Let everything happen to every way."""
-    times, seconds = (1, 0.5) if recorder.is_quick else (rounds or 5, 3.0)
+    times, seconds = (1, 0.5) if recorder.is_quick else (rounds or 3, 3.0)
     recorder.say(
         f"""
         {REPLICAS} containers with nginx, which ends in good order when it is stopped; {RATE[NEW]} requests a second

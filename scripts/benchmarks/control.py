@@ -166,7 +166,7 @@ AnySite = NetshareSite | OtherSite
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Measure changes, full loads, and the agent's restart."""
     numbers = (1, 100) if recorder.is_quick else (1, 100, 1_000, 10_000)
-    changes, slow_changes, loads = (20, 3, 1) if recorder.is_quick else (200, 20, rounds or 5)
+    changes, slow_changes, loads = (20, 3, 1) if recorder.is_quick else (200, 20, rounds or 3)
     recorder.say(
         f"""
         {ENDPOINTS} endpoints a service. `netshare` is its driver's commit over the socket that the agent keeps

@@ -9,15 +9,14 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from netshare.core.model import Endpoint
 from netshare.lab.namespace import Namespace
 from scripts.benchmarks import processes
 from scripts.benchmarks.bed import Bed, Kind, Served
-from scripts.benchmarks.processes import BenchmarkError, run
+from scripts.benchmarks.processes import BenchmarkError, Spent, run
 from scripts.benchmarks.results import Recorder
 from scripts.benchmarks.sides import MANY, sides
 from scripts.benchmarks.sides.side import Side
@@ -26,11 +25,18 @@ NEW, KEEP = "new connections", "keep-alive requests"
 P50, P99 = "latency p50", "latency p99"
 BYTES, DATAGRAMS = "throughput", "datagrams with replies"
 CPU_NEW, CPU_KEEP = "processor time per 1,000 new connections", "processor time per 1,000 keep-alive requests"
+IN_KERNEL, OF_WAY = "in the kernel", "of the host's processes"
+"""Parts of that."""
 MEMORY = "memory"
 
 CONNECTIONS = 32
 FLOWS = 64
 RATE = 1_000
+
+
+def part(measure: str, share: str) -> str:
+    """Name a part of a measure."""
+    return f"{measure}, {share}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Settings:
         """Give those of a smoke test, or those of a measurement."""
         if quick:
             return cls(rounds or 1, 1, 0.3, ("--bytes", "64M"), 100)
-        return cls(rounds or 9, 1, 1.0, ("--time", "1"), MANY)
+        return cls(rounds or 5, 1, 1.0, ("--time", "1"), MANY)
 
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
@@ -64,10 +70,12 @@ def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None
         for all that it delayed. Throughput: iperf3, one connection. Datagrams: {FLOWS} flows, one datagram
         under way in each.
 
-        Processor time (CPU): of the client, of all processes of host and replicas, and of ksoftirqd, in user
-        space and in the kernel. What the kernel does for a packet in an interrupt counts for whom it interrupts
-        (this kernel accounts so), which is nearly always one of these. What lies beyond `direct` is what the
-        way in between costs. Memory: of the host's processes, what several share counted once.
+        Processor time (CPU), milliseconds per 1,000 requests: of the client, of all processes of host and
+        replicas, and of ksoftirqd, in user space and in the kernel. What the kernel does for a packet in an
+        interrupt counts for whom it interrupts (this kernel accounts so), which is nearly always one of these.
+        What lies beyond `direct` is what the way in between costs; `kernel` is the kernel's share of all,
+        `proxy` what the host's own processes take of it, in both. Memory: of the host's processes, what several
+        share counted once.
 
         All replicas are one nginx, which has a socket in each one's namespace: the number of replicas changes
         the way to them and nothing else.
@@ -96,16 +104,15 @@ def _turn(bed: Bed, side: Side, settings: Settings, recorder: Recorder) -> None:
     with side.serve(bed) as served:
         for kind in served.at:
             _await(bed, served, kind)
-        turn = Turn(bed, served, settings)
+        turn = Turn(served)
         web = served.at[Kind.WEB]
-        with turn.processor() as took:
-            connections = wrk(served.client, web, settings.wrk_seconds, keep=False)
-        recorder.record(NEW, side.name, "1/s", connections.rate)
-        recorder.record(CPU_NEW, side.name, "ms", 1e6 * took[0] / connections.requests)
-        with turn.processor() as took:
-            requests = wrk(served.client, web, settings.wrk_seconds, keep=True)
-        recorder.record(KEEP, side.name, "1/s", requests.rate)
-        recorder.record(CPU_KEEP, side.name, "ms", 1e6 * took[0] / requests.requests)
+        for rate, processor, keep in ((NEW, CPU_NEW, False), (KEEP, CPU_KEEP, True)):
+            before = turn.processor()
+            requests = wrk(served.client, web, settings.wrk_seconds, keep=keep)
+            took = [now - then for now, then in zip(turn.processor(), before, strict=True)]
+            recorder.record(rate, side.name, "1/s", requests.rate)
+            for what, seconds in turn.parts(processor, *took).items():
+                recorder.record(what, side.name, "ms", 1e6 * seconds / requests.requests)
         paced = bed.traffic.paced(served.client, web, rate=RATE, seconds=settings.seconds, keep=True)
         if paced.failures:
             raise BenchmarkError(f"{side.name}: {paced}")
@@ -123,21 +130,23 @@ def _turn(bed: Bed, side: Side, settings: Settings, recorder: Recorder) -> None:
 class Turn:
     """One side's turn, and what it takes of the processors."""
 
-    def __init__(self, bed: Bed, served: Served, settings: Settings) -> None:
-        self._bed = bed
-        self._pids = (*served.pids, *served.replica_pids, *processes.interrupt_threads())
-        self._settings = settings
+    def __init__(self, served: Served) -> None:
+        self._own = served.pids
+        self._others = (*served.replica_pids, *processes.interrupt_threads())
 
-    @contextmanager
-    def processor(self) -> Iterator[list[float]]:
-        """Measure the processor time of everything that has to do with it, while the block runs."""
-        took: list[float] = []
-        before = self._seconds()
-        yield took
-        took.append(self._seconds() - before)
+    def processor(self) -> tuple[Spent, Spent]:
+        """Look at the processor time that the way's own processes, and all others that take part, have spent."""
+        return processes.spent(self._own), processes.spent(self._others) + processes.reaped()
 
-    def _seconds(self) -> float:
-        return processes.processor_seconds(self._pids) + processes.reaped_seconds()
+    @staticmethod
+    def parts(measure: str, own: Spent, others: Spent) -> dict[str, float]:
+        """Name what of it is worth telling."""
+        both = own + others
+        return {
+            measure: both.seconds,
+            part(measure, IN_KERNEL): both.kernel,
+            part(measure, OF_WAY): own.seconds,
+        }
 
 
 def _await(bed: Bed, served: Served, kind: Kind) -> None:

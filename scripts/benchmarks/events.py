@@ -47,7 +47,7 @@ class Events:
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Stop and start one of two replicas."""
-    stops = 2 if recorder.is_quick else 10 * (rounds or 5)
+    stops = 2 if recorder.is_quick else 10 * (rounds or 3)
     recorder.say(
         f"""
         A real dockerd; one of two replicas is stopped and started {stops} times. Event to kernel: from the time that

@@ -30,7 +30,7 @@ def at(side: str, services: int) -> str:
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Measure all that can be installed."""
     numbers = (1, 100) if recorder.is_quick else (1, 10, 100, 1_000, 10_000)
-    turns, flows = (3, 300) if recorder.is_quick else (rounds or 15, 3_000)
+    turns, flows = (3, 300) if recorder.is_quick else (rounds or 11, 2_000)
     recorder.say(
         f"""
         Datagrams of new flows, one flow after the other, from the client to a replica and back, both on one

@@ -44,8 +44,13 @@ def _rate(measure: str, processor: str, beside: str, least: float) -> Callable[[
         cost, others_cost = part.get(processor, _OWN), part.get(processor, beside)
         if own is None or other is None or cost is None or others_cost is None:
             return None
-        ratio = own.ratio(other)
-        return f"{ratio:.2f} × ({others_cost.ratio(cost):.2f} × by processor time)", ratio >= least
+        ratios = own.ratios(other)
+        said = f"{own.ratio(other):.2f} × ({min(ratios):.2f} to {max(ratios):.2f}"
+        said += f"; {others_cost.ratio(cost):.2f} by processor time)"
+        direct = part.get(measure, DIRECT)
+        if beside != DIRECT and direct is not None:
+            said += f"; direct: {direct.ratio(other):.2f} ×"
+        return said, own.ratio(other) >= least
 
     return judge
 

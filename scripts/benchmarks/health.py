@@ -35,7 +35,7 @@ _SETTLED = 5.0
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Let replicas fail in each way, then count what checks cost."""
-    runs, seconds, counts = (1, 1.0, [3]) if recorder.is_quick else (2 * (rounds or 5), 20.0, [3, 300])
+    runs, seconds, counts = (1, 1.0, [3]) if recorder.is_quick else (rounds or 5, 10.0, [3, 300])
     recorder.say(
         f"""
         Checks every {INTERVAL * 1000:.0f} ms, with {TIMEOUT * 1000:.0f} ms to answer, {FALL} failures to be out: so
@@ -124,9 +124,9 @@ def _cost(
 
 
 def _share(agent: Process, seconds: float) -> float:
-    before = processes.processor_seconds([agent.pid])
+    before = processes.spent([agent.pid])
     time.sleep(seconds)
-    return 100 * (processes.processor_seconds([agent.pid]) - before) / seconds
+    return 100 * (processes.spent([agent.pid]) - before).seconds / seconds
 
 
 def _take_in() -> None:

@@ -75,7 +75,7 @@ def _busy() -> float:
 
 def _own() -> float:
     """Sum up the processor time of this process and of all children that have ended; those of labs have."""
-    return processes.reaped_seconds() + time.process_time()
+    return processes.reaped().seconds + time.process_time()
 
 
 def _version(command: list[str]) -> str:

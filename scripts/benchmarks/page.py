@@ -86,30 +86,22 @@ def _data(part: Part) -> Iterator[str]:
             for side in sides
         ],
     )
-    yield table(
-        [
-            "",
-            "CPU ms / 1,000 new",
-            "beyond direct",
-            "CPU ms / 1,000 keep-alive",
-            "beyond direct",
-            "MiB",
-            "spread of keep-alive",
-        ],
-        [
-            (
-                side,
-                *(
-                    words
-                    for measure in (data.CPU_NEW, data.CPU_KEEP)
-                    for words in (median(part.get(measure, side)), _beyond(part.get(measure, side), direct[measure]))
-                ),
-                median(part.get(data.MEMORY, side)),
-                spread(part.get(data.KEEP, side)),
-            )
-            for side in sides
-        ],
-    )
+    for measure, rate in ((data.CPU_NEW, data.NEW), (data.CPU_KEEP, data.KEEP)):
+        yield f"{measure.capitalize()} (ms), and from where to where the rates of the rounds lay:"
+        yield table(
+            ["", "all", "beyond direct", "kernel", "proxy", "MiB", f"spread of {rate}"],
+            [
+                (
+                    side,
+                    median(part.get(measure, side)),
+                    _beyond(part.get(measure, side), direct[measure]),
+                    *(median(part.get(data.part(measure, share), side)) for share in (data.IN_KERNEL, data.OF_WAY)),
+                    median(part.get(data.MEMORY, side)),
+                    spread(part.get(rate, side)),
+                )
+                for side in sides
+            ],
+        )
     yield _ahead(part)
 
 

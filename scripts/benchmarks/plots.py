@@ -9,7 +9,7 @@ from scripts.benchmarks.results import Figure, Part, Results
 from scripts.benchmarks.sides import DIRECT
 
 OWN, OTHER, REFERENCE = "#2f7ed8", "#8a94a0", "#c8ccd2"
-LINES = ("#2f7ed8", "#d8682f", "#5b8c3a", "#8a5bb0", "#8a94a0")
+LINES = ("#2f7ed8", "#d8682f", "#5b8c3a", "#8a5bb0", "#8a94a0", "#c9a227")
 
 
 def draw(results: Results, directory: Path) -> list[str]:
@@ -29,9 +29,18 @@ def draw(results: Results, directory: Path) -> list[str]:
         for axis in axes[0]:
             axis.spines[["top", "right"]].set_visible(False)
         figure.savefig(directory / f"{name}.png", dpi=100)
+        _shrink(directory / f"{name}.png")
         plt.close(figure)
         drawn.append(f"{name}.png")
     return drawn
+
+
+def _shrink(path: Path) -> None:
+    """Save a plot with as many colours as it needs, since it is kept in the repository."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def _data(part: Part, axes: Sequence[Any]) -> None:
@@ -79,9 +88,9 @@ def _behaviour(part: Part, axes: Sequence[Any]) -> None:
     names = [figure.side for figure in part.sides(behaviour.ADDRESS)]
     height = 0.8 / max(1, len(names))
     for number, (name, colour) in enumerate(zip(names, LINES * 2, strict=False)):
-        shares = [_failed(part, scenario, name) for scenario in behaviour.SCENARIOS]
-        places = [place + number * height for place in range(len(behaviour.SCENARIOS))]
-        bars = axes[0].barh(places, shares, height, color=colour, label=name)
+        failed = {place: _failed(part, scenario, name) for place, scenario in enumerate(behaviour.SCENARIOS)}
+        measured = {place + number * height: share for place, share in failed.items() if share is not None}
+        bars = axes[0].barh(list(measured), list(measured.values()), height, color=colour, label=name)
         axes[0].bar_label(bars, fmt="%.4g", padding=3, fontsize="small")
     middle = height * (len(names) - 1) / 2
     axes[0].set_yticks([place + middle for place in range(len(behaviour.SCENARIOS))], behaviour.SCENARIOS)
@@ -91,9 +100,10 @@ def _behaviour(part: Part, axes: Sequence[Any]) -> None:
     axes[0].legend(frameon=False, fontsize="small")
 
 
-def _failed(part: Part, scenario: str, side: str) -> float:
+def _failed(part: Part, scenario: str, side: str) -> float | None:
     found = [part.get(behaviour.measure_of(scenario, how, behaviour.FAILED), side) for how in behaviour.RATE]
-    return sum(sum(figure.values) / len(figure.values) for figure in found if figure)
+    there = [sum(figure.values) / len(figure.values) for figure in found if figure]
+    return sum(there) if there else None
 
 
 def _lines(axis: Any, figures: Sequence[Figure]) -> None:  # noqa: ANN401 (matplotlib's own)

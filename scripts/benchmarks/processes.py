@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -165,15 +166,40 @@ def trees(pids: Iterable[int]) -> list[psutil.Process]:
     return found
 
 
-def processor_seconds(pids: Iterable[int]) -> float:
-    """Sum up the processor time that processes and their children have taken, in user space and in the kernel."""
-    return sum(sum(process.cpu_times()) for process in trees(pids))
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Processor time, seconds."""
+
+    user: float = 0.0
+    kernel: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        """Sum up."""
+        return Spent(self.user + other.user, self.kernel + other.kernel)
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        """Say what was spent since."""
+        return Spent(self.user - other.user, self.kernel - other.kernel)
+
+    @property
+    def seconds(self) -> float:
+        """Both together."""
+        return self.user + self.kernel
 
 
-def reaped_seconds() -> float:
+def spent(pids: Iterable[int]) -> Spent:
+    """Sum up the processor time that processes and their children have taken, ended children included."""
+    total = Spent()
+    for process in trees(pids):
+        times = process.cpu_times()
+        total += Spent(times.user + times.children_user, times.system + times.children_system)
+    return total
+
+
+def reaped() -> Spent:
     """Sum up the processor time of all children of this process that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return Spent(usage.ru_utime, usage.ru_stime)
 
 
 def interrupt_threads() -> list[int]:

@@ -1,5 +1,6 @@
 """What was measured, as data: it is kept as JSON, and all that a reader sees is made of it."""
 
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -28,9 +29,13 @@ class Figure:
         ordered = sorted(self.values)
         return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
-    def ratio(self, other: "Figure") -> float:
+    def ratios(self, other: "Figure") -> list[float]:
         """Compare with another side, round by round: a busy moment of the machine hit both."""
-        return statistics.median(own / beside for own, beside in zip(self.values, other.values, strict=False))
+        return [own / beside for own, beside in zip(self.values, other.values, strict=False)]
+
+    def ratio(self, other: "Figure") -> float:
+        """Give the middle one of these."""
+        return statistics.median(self.ratios(other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Results:
 
 
 _RESULTS = TypeAdapter(Results)
+_NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
 
 def read(path: Path) -> Results:
@@ -101,8 +107,12 @@ def read(path: Path) -> Results:
 
 
 def written(results: Results) -> str:
-    """Write it down, so that a change shows in few lines."""
-    return _RESULTS.dump_json(results, indent=1).decode() + "\n"
+    """Write it down, so that a change shows in few lines: the values of a figure are one."""
+    text = _RESULTS.dump_json(results, indent=1).decode()
+    return _NUMBERS.sub(lambda found: "".join(found[0].split()).replace(",", ", "), text) + "\n"
+
+
+_DIGITS = 5
 
 
 class Recorder:
@@ -115,8 +125,8 @@ class Recorder:
         self._values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
 
     def record(self, measure: str, side: str, unit: str, *values: float) -> None:
-        """Add values of a measure."""
-        self._values[measure, side, unit].extend(values)
+        """Add values of a measure, to the digits that mean something."""
+        self._values[measure, side, unit].extend(float(f"{value:.{_DIGITS}g}") for value in values)
 
     def leave_out(self, side: str, reason: str) -> None:
         """Say that a side is not measured."""

@@ -16,7 +16,7 @@ VERBS = (["--help"], ["version"], ["list"], ["status"], ["status", "-o", "json"]
 
 def measure(recorder: Recorder, *, rounds: int | None, log: Callable[[str], None]) -> None:
     """Run each verb in turn, round after round."""
-    times = 1 if recorder.is_quick else 3 * (rounds or 5)
+    times = 1 if recorder.is_quick else 2 * (rounds or 5)
     recorder.say(f"One service of three static replicas, no agent; {times} runs of each verb.")
     with Bed(replicas=3) as bed:
         directory = bed.log("verbs")

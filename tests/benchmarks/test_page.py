@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks import control, data, first, page, plots, results
+from scripts.benchmarks import control, data, first, page, plots, quotes, results
 from scripts.benchmarks.data import read_wrk
 from scripts.benchmarks.goals import verdicts
 from scripts.benchmarks.processes import BenchmarkError
@@ -134,6 +134,19 @@ def test_goals_by_services(name: str, measure: str, side: str, values: tuple[flo
     found = by_services(name, measure, side, *values)
     assert [one.is_met for one in verdicts(found)] == met
     assert "10,000" in page.text(found, [])
+
+
+def test_quotes_are_put_between_their_marks_and_nowhere_else(tmp_path: Path) -> None:
+    readme, found = tmp_path / "README.md", Results(MACHINE, {"data": part(netshare=2)})
+    readme.write_text(f"before\n{quotes.BEGIN}\nold\n{quotes.END}\nbehind\n", encoding="utf-8")
+    for _ in range(2):
+        quotes.put(readme, found)
+        text = readme.read_text(encoding="utf-8")
+        assert text == f"before\n{quotes.BEGIN}\n{quotes.text(found)}\n{quotes.END}\nbehind\n"
+        assert "| netshare | 1,800 |" in text
+    readme.write_text("no marks", encoding="utf-8")
+    with pytest.raises(BenchmarkError, match="no place for quotes"):
+        quotes.put(readme, found)
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:
