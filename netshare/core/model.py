@@ -171,7 +171,7 @@ class Source(StrEnum):
     LABELS = "labels"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Service:
     """A name, its listeners, how its replicas are found and how connections are spread over them.
 

@@ -1,16 +1,16 @@
 """From services and their replicas to the ruleset: who is given which new connection."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 from netshare.core.links import Link, in_use, without_nested
 from netshare.core.model import NFTABLES, Endpoint, Family, Listener, Replica, ReplicaState, Service, Strategy
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.core.slots import table
 
-_REMEMBERED = 1 << 16
-"""More than there are services: they are gone through in order, so a smaller memory would never know the next one."""
+_Ready = tuple[tuple[Endpoint, int], ...]
+"""Endpoints that may be given connections, and their weights."""
+_Dispatches = Mapping[Match, Dispatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,22 @@ class ServiceReplicas:
 
     service: Service
     replicas: Sequence[Replica]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the last plan came to, listener by listener, and from what: few change from one plan to the next.
+
+    What was not asked for again is forgotten at once. Containers come and go for months, and a table by source hash
+    has 130 kB.
+    """
+
+    outcomes: Mapping[tuple[str, Listener], tuple[tuple[Strategy, _Ready, str], _Dispatches]] = field(
+        default_factory=dict
+    )
+
+
+_MEMORY = _Memory()
 
 
 def plan(
@@ -38,10 +54,17 @@ def plan(
     """
     dispatches: dict[Match, Dispatch] = {}
     targets: set[Target] = set()
+    before, outcomes = _MEMORY.outcomes, {}
     for item in services:
         for listener in item.service.listeners:
-            dispatches.update(_dispatches(item, listener, place(item.service)))
+            owner, asked = item.service.owner, _asked(item, listener, place(item.service))
+            known = before.get((owner, listener))
+            # Equal by identity, mostly: what did not change is the same object.
+            outcome = known if known and known[0] == asked else (asked, _planned(owner, listener, *asked))
+            outcomes[owner, listener] = outcome
+            dispatches.update(outcome[1])
             targets.update(targets_of(item, listener))
+    _MEMORY.outcomes = outcomes
     if held is not None and keep:
         kept = {m: d for m, d in held.dispatches.items() if d.service in keep and m not in dispatches}
         dispatches.update(kept)
@@ -51,17 +74,13 @@ def plan(
     return Ruleset(dispatches, frozenset(targets), without_nested(link.network for link in used))
 
 
-def _dispatches(item: ServiceReplicas, listener: Listener, driver: str) -> Mapping[Match, Dispatch]:
-    """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
+def _asked(item: ServiceReplicas, listener: Listener, driver: str) -> tuple[Strategy, _Ready, str]:
     ready = tuple((endpoint, replica.weight) for replica in item.replicas for endpoint in replica.offers(listener))
-    return _planned(item.service.owner, item.service.strategy, listener, ready, driver)
+    return item.service.strategy, ready, driver
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _planned(
-    owner: str, strategy: Strategy, listener: Listener, ready: tuple[tuple[Endpoint, int], ...], driver: str
-) -> Mapping[Match, Dispatch]:
-    """Plan one listener; remembered, as of many services few change between two reconciles, and equal by identity."""
+def _planned(owner: str, listener: Listener, strategy: Strategy, ready: _Ready, driver: str) -> _Dispatches:
+    """Plan a dispatch for each family the listener has; a family with no ready endpoint refuses."""
     weights = dict(ready)
     return {match: _dispatch(owner, strategy, match.family, weights, driver) for match in matches_of(listener)}
 

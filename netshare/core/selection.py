@@ -5,8 +5,8 @@ Pure: containers as an engine lists them come in, replicas with a state and a re
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 from netshare.core import labels
 from netshare.core.labels import Labels
@@ -104,7 +104,10 @@ def _target_ports(listener: Listener, container: Container, says: Labels) -> lis
 def replicas(service: Service, containers: Iterable[Container]) -> list[Replica]:
     """Judge every replica of a service, static ones included."""
     if service.is_static:
-        return list(_static(service))
+        made = _STATIC.get(service)
+        if made is None:
+            made = _STATIC[service] = _static(service)
+        return list(made)
     return [_judge(service, container) for container in select(service, containers)]
 
 
@@ -116,9 +119,12 @@ def _said(container: Container) -> tuple[Labels, str | None]:
         return labels.NONE, error.message
 
 
-@lru_cache(maxsize=1 << 16)  # more than there are services, as in `plan`
+_STATIC: "WeakKeyDictionary[Service, tuple[Replica, ...]]" = WeakKeyDictionary()
+"""What was made of static services; nothing but their definitions can change it, and it goes with them."""
+
+
 def _static(service: Service) -> tuple[Replica, ...]:
-    """Make replicas of what is written; remembered, since nothing but the definition can change them."""
+    """Make replicas of what is written."""
     weights, drain = dict(service.weights), _first(service.drain, DRAIN)
     made = []
     for given in service.endpoints:

@@ -33,12 +33,15 @@ class DefinitionStore:
         require_safe(self._directory)
         services: list[Service] = []
         unreadable: dict[str, DefinitionError] = {}
+        before, self._read = self._read, {}
         for file_name in self._file_names():
             name = unquote(file_name.removesuffix(_SUFFIX))
             if not self._is_of_a_service(file_name, name):
                 error = _invalid(self._directory / file_name, "its file name is not one of a service")
                 unreadable[shown(file_name)] = error
                 continue
+            if name in before:
+                self._read[name] = before[name]
             try:
                 service = self._definition(name)
             except DefinitionError as error:

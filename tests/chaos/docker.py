@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -50,6 +51,11 @@ class Simulated:
             Ports=[{"PrivatePort": 8080, "Type": "tcp"}],
             NetworkSettings={"Networks": {"bridge": endpoint(BRIDGE, self.address if has_address else "")}},
         )
+
+
+@lru_cache(maxsize=4096)  # a thousand of them are listed ten times a second
+def _packed(container: Simulated) -> bytes:
+    return json.dumps(container.listed).encode()
 
 
 class SimulatedDocker:
@@ -148,11 +154,11 @@ class SimulatedDocker:
 
     # What it answers
 
-    def listing(self) -> list[dict[str, object]]:
+    def listing(self) -> bytes:
         """Answer ``GET /containers/json``."""
         with self._lock:
             found = list(self._containers.values())
-        return [each.listed for each in found]
+        return b"[%s]" % b",".join(map(_packed, found))
 
     def inspection(self, identity: str) -> dict[str, object] | None:
         """Answer ``GET /containers/ID/json``."""
@@ -213,7 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
         }
         body = self.daemon.inspection(named.group(1)) if named else answers.get(path)
         body = self.daemon.listing() if path == "/containers/json" else body
-        content = json.dumps(body if body is not None else {"message": f"no such thing: {path}"}).encode()
+        content = (
+            body if isinstance(body, bytes) else json.dumps(body or {"message": f"no such thing: {path}"}).encode()
+        )
         self.send_response(200 if body is not None else 404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Api-Version", "1.41")
