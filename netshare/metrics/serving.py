@@ -1,12 +1,19 @@
-"""Metrics over HTTP, for Prometheus: one address, a few requests at a time, none that takes for ever."""
+"""Metrics over HTTP, for Prometheus: one address, a few requests at a time, none that takes for ever.
+
+Whoever reaches the address may read them. Where that is the host itself, its browsers do too: a page of anybody's can
+have its own name lead to 127.0.0.1 (DNS rebinding), and is told by the name that it asks for.
+"""
 
 import errno
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from ipaddress import ip_address
 from socketserver import ThreadingMixIn
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock, Timer
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
@@ -16,6 +23,10 @@ from netshare.errors import NetshareError, NotPermittedError, PortConflictError
 
 _AT_ONCE = 8
 _PATIENCE = 10.0
+_LONGEST = 30.0
+"""Seconds from the beginning of a request to the end of its answer, for those who are slow byte by byte."""
+
+_App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class MetricsServer:
@@ -36,7 +47,8 @@ class MetricsServer:
             self._server = kind((str(address.address), address.port), _Handler)
         except OSError as error:
             raise _refusal(address, error) from error
-        self._server.set_app(make_wsgi_app(registry))
+        app: _App = make_wsgi_app(registry)
+        self._server.set_app(_one_at_a_time(_to_its_own_name(app) if address.address.is_loopback else app))
 
     @property
     def port(self) -> int:
@@ -89,10 +101,14 @@ class _Server(ThreadingMixIn, WSGIServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (same)
-        """Answer."""
+        """Answer, or hang up when it takes too long."""
+        deadline = Timer(_LONGEST, _hang_up, (request,))
+        deadline.daemon = True
+        deadline.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            deadline.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (same)
@@ -103,6 +119,42 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _ServerOfIPv6(_Server):
     address_family = socket.AF_INET6
+
+
+def _hang_up(request: socket.socket) -> None:
+    with suppress(OSError):  # it has ended at this very moment
+        request.shutdown(socket.SHUT_RDWR)
+
+
+def _one_at_a_time(app: _App) -> _App:
+    """Gather for one after the other: those who ask must not keep the agent from its work."""
+    lock = Lock()
+
+    def gathered(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        with lock:
+            return app(environ, start_response)
+
+    return gathered
+
+
+def _to_its_own_name(app: _App) -> _App:
+    """Answer those only who ask for an address, or for localhost."""
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _is_own(environ.get("HTTP_HOST", "localhost")):
+            return app(environ, start_response)
+        start_response("421 Misdirected Request", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"ask for it by its address, or as localhost\n"]
+
+    return guarded
+
+
+def _is_own(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:  # no address, or brackets that don't match
+        return False
 
 
 def _refusal(address: Endpoint, error: OSError) -> NetshareError:

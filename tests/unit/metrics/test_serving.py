@@ -32,10 +32,10 @@ def served(address: str = "127.0.0.1") -> Iterator[int]:
         assert not thread.is_alive()
 
 
-def get(port: int, address: str = "127.0.0.1") -> str:
+def get(port: int, address: str = "127.0.0.1", host: str | None = None) -> str:
     connection = HTTPConnection(address, port, timeout=20)
     try:
-        connection.request("GET", "/metrics")
+        connection.request("GET", "/metrics", headers={} if host is None else {"Host": host})
         return connection.getresponse().read().decode()
     finally:
         connection.close()
@@ -74,3 +74,46 @@ def test_those_who_say_nothing_hold_nobody_else_up_for_long(
             each.close()
         assert "netshare_truth" in get(port)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "is_answered"),
+    [
+        ("localhost:9440", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1:9440", True),
+        ("[::1]:9440", True),
+        ("attacker.example:9440", False),
+        ("127.0.0.1.attacker.example", False),
+        ("localhost.attacker.example", False),
+        ("user@attacker.example", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_a_page_whose_name_leads_here_reads_nothing(host: str, is_answered: bool) -> None:  # noqa: FBT001
+    with served() as port:
+        answer = get(port, host=host)
+    assert ("netshare_truth" in answer) is is_answered
+    assert is_answered or answer == "ask for it by its address, or as localhost\n"
+
+
+def test_those_who_are_slow_byte_by_byte_are_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_LONGEST", 0.5)
+    with served() as port:
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        for each in slow:
+            each.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        ended: set[int] = set()
+        deadline = time.monotonic() + 20
+        while len(ended) < len(slow):
+            assert time.monotonic() < deadline
+            for each in slow:
+                try:
+                    each.sendall(b"x")
+                except OSError:
+                    ended.add(each.fileno())
+            time.sleep(0.05)
+        assert "netshare_truth" in get(port)
+        for each in slow:
+            each.close()
