@@ -31,7 +31,7 @@ from netshare.operations.weight import weigh
 from netshare.reconcile import prepare
 from netshare.runtime.agent import AgentClient
 from tests.chaos.docker import Simulated, SimulatedDocker
-from tests.chaos.world import slots_of
+from tests.chaos.world import BOUND, slots_of
 
 EACH = 10
 """Replicas of a service."""
@@ -170,7 +170,7 @@ class Soak:
     def _weigh(self, name: str) -> None:
         """Give one a weight, and take back those of replicas that are gone: a definition is not to grow."""
         self._weights = {each: weight for each, weight in self._weights.items() if not each.startswith(f"{name}-")}
-        stored = self._host.store.get(name)
+        stored = self._host.store.load().get(name)
         if stored is not None:
             self._host.store.save(replace(stored, weights=()))
         one = self._draw.choice(self._running[name])
@@ -199,12 +199,11 @@ class Soak:
         """
         self._must_run()
         self._client.sync()
-        for _ in range(100):  # an event may be on its way still
-            found = self._lab.host.run(self._driver.observe)
-            if found.intact and slots_of(found) == self._expected():
-                break
-            time.sleep(0.1)
-        else:
+        began = time.monotonic()
+        while not (found := self._lab.host.run(self._driver.observe)).intact or slots_of(found) != self._expected():
+            if time.monotonic() - began < BOUND:
+                time.sleep(0.1)  # an event may be on its way still
+                continue
             held, wanted = slots_of(found), self._expected()
             differing = {port: (held.get(port), want) for port, want in wanted.items() if held.get(port) != want}
             raise Drifted(f"intact: {found.intact}; by port, held and wanted: {differing}; {self.said()}")

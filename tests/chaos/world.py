@@ -39,6 +39,8 @@ from tests.chaos.docker import Simulated, SimulatedDocker
 
 BOUND = 30.0
 """Seconds in which the kernel has to follow, however busy the machine is; how soon it did is printed."""
+_PATIENCE = 15.0
+"""Seconds for an answer: what is dropped never comes, and a busy machine takes its time."""
 PLACES = 8
 WEB, DNS, OTHER, EXTRA = 80, 53, 81, 8000
 _ROOT = Path(__file__).parents[2]
@@ -365,7 +367,7 @@ class World:
         if not self.observe().intact:
             raise Broken("netshare's table is not as it was written")
         names = set(self.served("web")) if "web" in self.attached else set()
-        got = send(self.lab.client.namespace, self.lab.at(WEB), 12, concurrency=4)
+        got = send(self.lab.client.namespace, self.lab.at(WEB), 12, concurrency=4, timeout=_PATIENCE)
         if not set(got.answers) <= names:
             raise Broken(f"{sorted(set(got.answers) - names)} answered, and only {sorted(names)} are ready")
         if names and got.failures:
@@ -381,7 +383,9 @@ class World:
         """Begin constant load, on the service that must never notice and on the one that is disturbed."""
         client = self.lab.client.namespace
         self.undisturbed, self.disturbed = (
-            self._cleanup.enter_context(Load(client, self.lab.at(port), total=1 << 30, rate=40, concurrency=4))
+            self._cleanup.enter_context(
+                Load(client, self.lab.at(port), total=1 << 30, rate=40, concurrency=4, timeout=_PATIENCE)
+            )
             for port in (OTHER, WEB)
         )
 
