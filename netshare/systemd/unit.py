@@ -4,6 +4,7 @@ The sandbox follows from where that is. What it may do otherwise is in ``netshar
 reasons; nothing here reads more of the system than who owns netshare's own files.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -26,6 +27,8 @@ _READ_OTHERS = "CAP_DAC_READ_SEARCH"
 _HOMES = ("/root", "/home", "/run/user")
 _PASSING = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 (where not to be)
 _WRITABLE_BY_OTHERS = 0o022
+_BLANK = re.compile(r"@(PROGRAM|ENVIRONMENT|CAPABILITIES|HOME|WRITABLE)@")
+_SPECIAL = re.compile(r"""[\s"'\\%$;#]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def render(program: Program, environment: Mapping[str, str]) -> str:
     """Write the unit.
 
     Raises:
-        NetshareError: netshare is where a unit can't start it from.
+        NetshareError: netshare is where a unit can't start it from, or something has a sign that no unit can have.
 
     """
     passing = next((place for place in program.places if _is_below(place, _PASSING)), None)
@@ -63,28 +66,34 @@ def render(program: Program, environment: Mapping[str, str]) -> str:
     is_at_home = any(_is_below(place, _HOMES) for place in program.places)
     is_others = any(path.stat().st_uid != 0 for path in _existing(program.places))
     values = {
-        "@PROGRAM@": _command(program),
-        "@ENVIRONMENT@": "".join(
+        "PROGRAM": _command(program),
+        "ENVIRONMENT": "".join(
             f"Environment={_quoted(f'{name}={value}', always=True)}\n" for name, value in own.items()
         ),
-        "@CAPABILITIES@": " ".join((*_CAPABILITIES, _READ_OTHERS) if is_others else _CAPABILITIES),
-        "@HOME@": "read-only" if is_at_home else "yes",
-        "@WRITABLE@": " ".join(("-/run/xtables.lock", *map(_quoted, directories))),
+        "CAPABILITIES": " ".join((*_CAPABILITIES, _READ_OTHERS) if is_others else _CAPABILITIES),
+        "HOME": "read-only" if is_at_home else "yes",
+        "WRITABLE": " ".join(("-/run/xtables.lock", *map(_quoted, directories))),
     }
     text = files(__package__).joinpath("netshare.service").read_text(encoding="utf-8")
-    for word, value in values.items():
-        text = text.replace(word, value)
-    return text
+    return _BLANK.sub(lambda blank: values[blank[1]], text)  # in one go: what is filled in is no blank itself
 
 
 def _command(program: Program) -> str:
-    return " ".join(map(_quoted, program.command))
+    """Write a command line, the one place where systemd expands variables (systemd.service(5))."""
+    return " ".join(_quoted(word).replace("$", "$$") for word in program.command)
 
 
 def _quoted(word: str, *, always: bool = False) -> str:
-    """Write a word so that systemd reads it as one, and expands nothing in it (systemd.service(5), command lines)."""
-    safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{safe}"' if always or safe != word or not word.isprintable() or " " in word else safe
+    """Write a word so that systemd reads it as one, and expands no specifier in it (systemd.syntax(7)).
+
+    Raises:
+        NetshareError: it has a control character: a line would end there, and another setting begin.
+
+    """
+    if not word.isprintable():
+        raise NetshareError(f"{word!r} can't be written into a unit", hint="control characters have to go")
+    safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{safe}"' if always or not word or _SPECIAL.search(word) else safe
 
 
 def _is_below(path: Path, directories: Iterable[str]) -> bool:

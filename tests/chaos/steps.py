@@ -14,6 +14,8 @@ from tests.chaos.docker import Simulated
 from tests.chaos.world import DNS, EXTRA, OTHER, WEB, Broken, World, slots_of
 
 _GRACE = 0.05
+_DELAYED_ACK = 0.3
+"""Seconds after which the last answer of a connection is acknowledged: 40 ms, on a machine with time for it."""
 
 
 class Watcher:
@@ -58,13 +60,14 @@ class Watcher:
 
 
 class Chaos:
-    """Draws steps and takes them. ``ended`` counts what was done."""
+    """Draws steps and takes them. ``done`` counts what was done, ``now`` names what is."""
 
     def __init__(self, world: World, seed: int, only: Sequence[str] = ()) -> None:
         """``only``: the names of steps to draw from; all of them by default."""
         self.world = world
         self.draw = random.Random(seed)  # noqa: S311 (to be replayed)
         self.done: Counter[str] = Counter()
+        self.now = ""
         self.watcher = Watcher(world)
         self._steps: list[tuple[Callable[[], None], int]] = [
             (self.scale_up, 6),
@@ -99,7 +102,7 @@ class Chaos:
         """Take one, and compare; gives its name."""
         steps, weights = zip(*self._steps, strict=True)
         [chosen] = self.draw.choices(steps, weights)
-        name = str(chosen.__name__)
+        self.now = name = str(chosen.__name__)
         chosen()
         if self.world.agent is None and self.draw.random() < 0.7:
             self.world.start_agent()
@@ -318,6 +321,7 @@ class Chaos:
         """Flush everything, others' rules too, which come back by their own."""
         self.watcher.pause()
         self.world.flushed = True
+        time.sleep(_DELAYED_ACK)  # without NAT, whoever sends just then is reset by the host
         self.world.shell("nft", "flush", "ruleset")
         self.world.restore_foreign()
         self.world.settle()

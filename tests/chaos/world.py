@@ -376,7 +376,11 @@ class World:
             raise Broken(f"with nobody ready requests are to be refused: {dict(got.failures_by_kind)}")
         if (listed := self.foreign_rules()) != self.foreign:
             raise Broken(f"others' rules have changed:\n{listed}\ninstead of\n{self.foreign}")
-        if self.held.ask().replica != self.held_by:
+        try:
+            answered = self.held.ask().replica
+        except OSError as error:
+            raise Broken(f"a connection of another service was ended: {error}") from error
+        if answered != self.held_by:
             raise Broken("a connection of another service was moved")
 
     def load(self) -> None:

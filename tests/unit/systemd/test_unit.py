@@ -67,6 +67,22 @@ def test_the_agent_is_told_what_the_verbs_are_told() -> None:
     assert line(text, "ReadWritePaths").endswith(' -/run/xtables.lock "/srv/a b"')
 
 
+@pytest.mark.parametrize("value", ["x\nExecStart=/bin/sh", "x\rUser=root", "\x1b[2J", "a\u2028b", "\udcff", "\0"])
+def test_no_line_can_be_forged(value: str) -> None:
+    with pytest.raises(NetshareError, match="can't be written into a unit") as refused:
+        render(SYSTEM, {"NETSHARE_METRICS": value})
+    assert refused.value.message.isprintable()
+    with pytest.raises(NetshareError, match="can't be written into a unit"):
+        start(Program(("/opt/a", value), (Path("/usr"),)))
+
+
+def test_what_is_filled_in_is_no_blank_and_no_variable() -> None:
+    text = render(SYSTEM, {"NETSHARE_STATE_DIR": "/srv/@HOME@/$HOME", "NETSHARE_DRIVER": "it's; #"})
+    assert 'Environment="NETSHARE_STATE_DIR=/srv/@HOME@/$HOME"' in text.splitlines()
+    assert line(text, "ReadWritePaths").endswith(' -/run/xtables.lock "/srv/@HOME@/$HOME"')
+    assert 'Environment="NETSHARE_DRIVER=it\'s; #"' in text.splitlines()
+
+
 def test_words_that_systemd_would_expand() -> None:
     program = Program(("/opt/100% net$hare/python",), (Path("/usr"),))
     assert start(program) == 'ExecStart="/opt/100%% net$$hare/python" agent'
