@@ -13,7 +13,7 @@ from netshare.operations.agent_unit import UnitChange
 from netshare.runtime.capabilities import require_net_admin
 
 agent = typer.Typer(
-    help="Reconcile for ever: follow replicas as they come and go. The kernel is left as it is when the agent stops.",
+    help="Follow replicas as they come and go, until it is stopped. The kernel is left as it is then.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )

@@ -20,7 +20,7 @@ VERBS = {
     "detach": ("detach", "detach", "Remove one listener of a service, or all of it."),
     "list": ("listing", "list_", "List the services, one a line."),
     "status": ("status", "status", "Show the services with their replicas and connections."),
-    "top": ("top", "top", "Show services and replicas live, and drain or resume the one that is chosen."),
+    "top": ("top", "top", "Show services and replicas live; keys sort, drain and resume."),
     "weight": ("weight", "weight", "Change a replica's share of the new connections."),
     "drain": ("drain", "drain", "Give a replica no new connections, while those that are open go on for a time."),
     "resume": ("resume", "resume", "Give a drained replica new connections again."),
@@ -28,12 +28,12 @@ VERBS = {
     "diff": ("diff", "diff", "Show what apply would change."),
     "export": ("export", "export", "Print the services as a file that apply takes."),
     "rollout": ("rollout", "rollout", "Replace every replica by a new one, with no failed request."),
-    "sync": ("sync", "sync", "Reconcile once."),
-    "agent": ("agent", "agent", "Reconcile for ever: follow replicas as they come and go."),
+    "sync": ("sync", "sync", "Bring the kernel up to date once."),
+    "agent": ("agent", "agent", "Follow replicas as they come and go, until it is stopped."),
     "events": ("events", "events", "Show what the agent does: every event as it happens."),
     "rules": ("rules", "rules", "Print what netshare holds in the kernel."),
     "doctor": ("doctor", "doctor", "Check what on this host stands in the way, each with its mend."),
-    "reset": ("reset", "reset", "Remove all of it from the kernel; definitions stay."),
+    "reset": ("reset", "reset", "Remove everything of netshare's from the kernel; definitions stay."),
     "pod": ("pod", "pod", "Replicas that share one port by SO_REUSEPORT, in one sandbox."),
     "demo": ("demo", "demo", "Show the main job on the real kernel, in a lab of its own."),
     "version": ("version", "version", "Print the version."),
@@ -49,6 +49,7 @@ def application(words: Sequence[str]) -> typer.Typer:
     app = typer.Typer(
         name="netshare",
         help="One host port, many containers, no proxy: the kernel itself spreads new connections.",
+        epilog="Begin with `netshare attach web 80`, or `netshare demo`; `netshare doctor` tells what is wrong.",
         rich_markup_mode=None,  # rich would be imported for --help alone
         pretty_exceptions_enable=False,  # a bug crashes loudly, with Python's own words
     )
@@ -122,4 +123,4 @@ def _usage(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "netshare"
     message = error.format_message().replace("Value error, ", "")
-    return UsageError(message, hint=f"`{command} --help` shows the words")
+    return UsageError(message, hint=f"`{command} --help` lists its arguments and options")

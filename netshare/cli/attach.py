@@ -131,7 +131,10 @@ def attach(
     ] = False,
     form: Output = output.Format.TABLE,
 ) -> None:
-    """Put the replicas of NAME behind a port of this host."""
+    """Put the replicas of NAME behind a port of this host.
+
+    As in netshare attach web 80 --to 8080: port 80 of this host, spread over port 8080 of each container of web.
+    """
     number, protocol = parse.port_and_protocol(port)
     request = AttachRequest(
         name=parse.service_name(name),

@@ -15,7 +15,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     form: Output = output.Format.TABLE,
 ) -> None:
-    """Remove all of it from the kernel; definitions stay."""
+    """Remove everything of netshare's from the kernel; definitions stay."""
     require_net_admin("reset")
     if not yes:
         _ask()

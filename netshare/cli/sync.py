@@ -10,7 +10,7 @@ from netshare.runtime.capabilities import require_net_admin
 
 
 def sync(form: Output = output.Format.TABLE) -> None:
-    """Reconcile once."""
+    """Bring the kernel up to date once."""
     require_net_admin("sync")
     from netshare import wiring
 

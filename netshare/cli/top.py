@@ -20,7 +20,7 @@ _SHOWN = 8.0
 
 
 def top(name: OneName = None, interval: Interval = None) -> None:
-    """Show services and replicas live, and drain or resume the one that is chosen."""
+    """Show services and replicas live; keys sort, drain and resume."""
     checked = None if name is None else parse.service_name(name)
     seconds = live.seconds(interval)
     require_net_admin("top")

@@ -37,9 +37,11 @@ def rivals(
             )
         # A published port may have a process as well, the engine's own: the container is who to name.
         if not publishing and (holders := sockets.holders(listener)):
+            elsewhere = "" if listener.address else "name one of this host's other addresses with --listen, "
             yield PortConflictError(
                 f"{listener} is in use by {', '.join(holders)}",
-                hint="stop it, choose another port, or add --force: new connections then go to the replicas only",
+                hint=f"stop it, choose another port, {elsewhere}or add --force: new connections then go to the "
+                "replicas only",
             )
 
 

@@ -136,7 +136,8 @@ def _nothing_found(service: Service, containers: Sequence[Container]) -> NotFoun
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return NotFoundError(
         f"no container matches {service.name}",
-        hint=f"{meant}`{tool} ps` lists what runs; --no-wait attaches {service.name} in advance",
+        hint=f"{meant}it would be called {service.name} or {service.name}-1, be the Compose service {service.name}, or "
+        f"have the label netshare.service={service.name}; `{tool} ps` lists what runs; --no-wait attaches anyway",
     )
 
 

@@ -163,7 +163,7 @@ def _pause(ground: Ground, now: Rollout, _: Sequence[Pair]) -> None:
     ask = f"`netshare rollout {name} --promote` goes on, `netshare rollout {name} --abort` takes it back"
     while (left := pause - (tools.clock.monotonic() - began)) > 0:
         ground.require_fit(now.at(*_SERVING), ground.look()[1])
-        tools.tell.waits(f"paused, {rollout.stands(now)}; {ask}", "" if math.isinf(left) else f"{left:.0f} s to go")
+        tools.tell.waits(f"{rollout.stands(now)}; {ask}", "" if math.isinf(left) else f"{left:.0f} s to go")
         ground.sleep(now, min(INTERVAL, left))
     ground.decide(now, record.promoted)
 

@@ -187,10 +187,9 @@ def stands(there: Rollout) -> str:
         case Direction.FINISHING:
             return f"all {total} replicas are new, and the old ones are being removed"
         case Direction.FORWARD:
-            paused = ", and it is paused" if there.is_paused else ""
             tried = len(there.at(record.Stage.TRIED))
             canary = f", {tried} on trial" if tried else ""
-            return f"{replaced} of {total} replicas are new{canary}{paused}"
+            return f"{'paused, ' if there.is_paused else ''}{replaced} of {total} replicas are new{canary}"
 
 
 def _maker(tools: Tools, request: Request, olds: Sequence[Container], everything: Sequence[Container]) -> Maker:

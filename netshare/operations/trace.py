@@ -28,7 +28,7 @@ def _steps(host: Host, client: IPAddress, port: int, protocol: Protocol) -> Iter
     family = Family.of(client)
     observation = host.driver.observe()
     if not observation.intact:
-        seen = "netshare's table is not there, or was altered by another hand"
+        seen = "netshare's table is not there (nothing was attached yet?), or was altered by another hand"
         yield diagnosis.failed("prerouting", seen, "netshare sync")
         return
     match = _match(observation.ruleset, family, protocol, port)

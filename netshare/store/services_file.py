@@ -44,7 +44,10 @@ def load(path: Path) -> tuple[Service, ...]:
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except OSError as error:
-        raise DefinitionError(f"{path} can't be read: {error.strerror}", hint="name a file of services") from error
+        raise DefinitionError(
+            f"{path} can't be read: {error.strerror}",
+            hint="name a file of services: `netshare export` prints such a file",
+        ) from error
     return decode(content, str(path))
 
 

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from rich.screen import Screen
 
@@ -184,7 +185,7 @@ def test_it_fits_every_terminal_and_no_name_does_anything_to_it(width: int, heig
     board.see(look(QUIET, service("[red]web", replace(odd, replica=replace(odd.replica, name=name, reason=name)))))
     lines = drawn(board, (width, height), (name,))
     assert len(lines) == height
-    assert all(len(line) <= width and line.isprintable() for line in lines)
+    assert all(cell_len(line) <= width and line.isprintable() for line in lines)
 
 
 def test_it_needs_a_terminal(netshare: Netshare) -> None:
