@@ -57,14 +57,16 @@ def kernel_of(ruleset: Ruleset) -> list[tuple[int, bytes]]:
 
 @st.composite
 def bent_dumps(draw: st.DrawFn) -> BentKernel:
-    """Draw a kernel with a ruleset of which some objects are damaged, doubled, gone or of another kind."""
+    """Draw a kernel with a ruleset of which some objects are bent, doubled, gone, of another kind or out of order."""
     objects = kernel_of(draw(rulesets()))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(objects) - 1))
         kind, packed = objects[at]
-        match draw(st.integers(0, 4)):
+        match draw(st.integers(0, 5)):
             case 0:
                 del objects[at]
+            case 5:
+                objects.append(objects.pop(at))
             case 1:
                 objects.append((kind, packed))
             case 2:

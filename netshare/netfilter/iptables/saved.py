@@ -60,6 +60,8 @@ def parse(lines: Iterable[tuple[str, str]], rules: Mapping[str, Words]) -> Table
         if line.startswith(":"):
             own[line[1:]] = []
             continue
+        if len(rules[line]) < 2:  # noqa: PLR2004 (cut short: what is missing is seen by comparing)
+            continue
         _, chain, *rule = rules[line]
         if chain in own:
             own[chain].append(tuple(rule))

@@ -151,3 +151,9 @@ def test_what_has_not_changed_is_not_read_again() -> None:
     first = reader.read(saved(wanted)).tables
     assert reader.read(saved(wanted, packets=9)).tables is first
     assert reader.read("").tables == {}
+
+
+def test_a_listing_that_was_cut_short_is_damage_and_no_crash() -> None:
+    text = "*nat\n:NETSHARE-tcp - [0:0]\n[1:60] -A NETSHARE-tcp -g NETSHARE-tcp-80\n-A NETSHARE-x -A NETSHARE-tcp\n-j\n"
+    for end in range(len(text)):
+        assert set(Reader().read(text[:end]).tables) <= {"nat"}
