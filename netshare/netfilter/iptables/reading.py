@@ -5,17 +5,21 @@ What is damaged is passed over; whether anything is, is seen by writing the rule
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
 from netshare.core.links import IPNetwork
-from netshare.core.model import Endpoint, Family, Protocol, Strategy
+from netshare.core.model import Endpoint, Family, IPAddress, Protocol, Strategy
+from netshare.core.parse import MAX_PORT
 from netshare.core.ruleset import Dispatch, Match, Ruleset, Target
 from netshare.netfilter.iptables.tables import NAT, POSTROUTING, REFUSE, Table, Tables
 from netshare.netfilter.rule_words import Words
 
 _SHARE = re.compile(rf"({'|'.join(Strategy)}) (\d{{1,5}}) of \d{{1,5}}")
 _ENDPOINT = re.compile(r"\[?([0-9a-f:.]+)\]?:(\d{1,5})")
+_PORT = re.compile(r"[0-9]{1,5}")
+_PROTOCOLS = frozenset(Protocol)
 
 _Options = Mapping[str, str]
 
@@ -39,8 +43,9 @@ def _targets(chains: Mapping[str, list[_Options]]) -> Iterator[tuple[str, Target
     for name, rules in chains.items():
         for rule in rules:
             found = _ENDPOINT.fullmatch(rule.get("--to-destination", ""))
-            if found is not None and rule.get("-p") in set(Protocol):
-                yield name, Target(Protocol(rule["-p"]), Endpoint(ip_address(found[1]), int(found[2])))
+            address, port = (_address(found[1]), _port(found[2])) if found else (None, None)
+            if address is not None and port is not None and rule.get("-p") in _PROTOCOLS:
+                yield name, Target(Protocol(rule["-p"]), Endpoint(address, port))
 
 
 def _dispatches(
@@ -48,9 +53,11 @@ def _dispatches(
 ) -> Iterator[tuple[Match, Dispatch]]:
     for rules in chains.values():
         for rule in rules:
-            if {"--dport", "--comment", "-g", "-p"} <= rule.keys():
-                address = ip_address(rule["-d"].partition("/")[0]) if "-d" in rule else None
-                match = Match(family, Protocol(rule["-p"]), int(rule["--dport"]), address)
+            if not {"--dport", "--comment", "-g", "-p"} <= rule.keys() or rule["-p"] not in _PROTOCOLS:
+                continue
+            port, address = _port(rule["--dport"]), _address(rule.get("-d", "").partition("/")[0])
+            if port is not None and (address is not None) is ("-d" in rule):
+                match = Match(family, Protocol(rule["-p"]), port, address)
                 yield match, _dispatch(rule["--comment"], rule["-g"], chains, targets)
 
 
@@ -72,4 +79,16 @@ def _dispatch(
 def _subnets(rules: list[_Options] | tuple[()]) -> Iterator[IPNetwork]:
     for rule in rules:
         if "-s" in rule and rule["-s"] == rule.get("-d"):
-            yield ip_network(rule["-s"])
+            with suppress(ValueError):
+                yield ip_network(rule["-s"])
+
+
+def _address(word: str) -> IPAddress | None:
+    try:
+        return ip_address(word)
+    except ValueError:
+        return None
+
+
+def _port(word: str) -> int | None:
+    return int(word) if _PORT.fullmatch(word) and 0 < int(word) <= MAX_PORT else None

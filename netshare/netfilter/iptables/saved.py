@@ -89,4 +89,6 @@ def _is_ours(line: str) -> bool:
     if not rule:
         return False
     words = rule.split()
-    return words[0].startswith(PREFIX) or (words[-2] in ("-j", "-g") and words[-1].startswith(PREFIX))
+    return bool(words) and (
+        words[0].startswith(PREFIX) or (words[-2:-1] in (["-j"], ["-g"]) and words[-1].startswith(PREFIX))
+    )

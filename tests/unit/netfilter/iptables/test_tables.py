@@ -157,3 +157,23 @@ def test_a_listing_that_was_cut_short_is_damage_and_no_crash() -> None:
     text = "*nat\n:NETSHARE-tcp - [0:0]\n[1:60] -A NETSHARE-tcp -g NETSHARE-tcp-80\n-A NETSHARE-x -A NETSHARE-tcp\n-j\n"
     for end in range(len(text)):
         assert set(Reader().read(text[:end]).tables) <= {"nat"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-A NETSHARE-tcp -p tcp -m tcp --dport 8000:8010 -m comment --comment mine -g NETSHARE-tcp-80",
+        "-A NETSHARE-tcp -p icmp --dport 80 -m comment --comment mine -g NETSHARE-tcp-80",
+        "-A NETSHARE-tcp -p tcp --dport 99999 -m comment --comment mine -g NETSHARE-tcp-80",
+        "-A NETSHARE-tcp -d web.example -p tcp --dport 80 -m comment --comment mine -g NETSHARE-tcp-80",
+        "-A NETSHARE-x -p tcp -j DNAT --to-destination 172.17.0.2:0",
+        "-A NETSHARE-x -p tcp -j DNAT --to-destination 172.17.0:80",
+        "-A NETSHARE-POSTROUTING -s 172.17.0.1/16 -d 172.17.0.1/16 -j MASQUERADE",
+    ],
+)
+def test_what_another_hand_put_there_is_damage_and_no_crash(rule: str) -> None:
+    wanted = tables(Ruleset({WEB: Dispatch("web")}), Family.IP, MARK)
+    text = saved(wanted).replace("*nat\n", f"*nat\n:NETSHARE-x - [0:0]\n[0:0] {rule}\n")
+    found = Reader().read(text).tables
+    assert reading.ruleset(found, Family.IP) == Ruleset({WEB: Dispatch("web")})
+    assert found != wanted
