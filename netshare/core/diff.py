@@ -41,15 +41,18 @@ class Change:
 
 
 def diff(before: Ruleset, after: Ruleset, *, rebuild: bool = False) -> Change:
-    """Compare two rulesets; the order of neither matters."""
+    """Compare two rulesets; the order of neither matters. What is the same object is not gone through."""
     old, new = before.dispatches, after.dispatches
+    are_same = old is new
     return Change(
         before=before,
         after=after,
         rebuild=rebuild,
-        removed={match: dispatch for match, dispatch in old.items() if match not in new},
-        added={match: dispatch for match, dispatch in new.items() if match not in old},
-        altered={
+        removed={} if are_same else {match: dispatch for match, dispatch in old.items() if match not in new},
+        added={} if are_same else {match: dispatch for match, dispatch in new.items() if match not in old},
+        altered={}
+        if are_same
+        else {
             match: (old[match], dispatch) for match, dispatch in new.items() if match in old and old[match] != dispatch
         },
         targets_removed=before.targets - after.targets,

@@ -82,8 +82,11 @@ def settled(drains: Sequence[Drain], services: Iterable[ServiceReplicas], kept: 
     drains stay.
     """
     noted = by_key(drains)
+    concerned = {service for service, _ in noted}
     found = [drain for drain in drains if drain.service in kept or f"{drain.service}{BY_LABELS}" in kept]
     for item in services:
+        if item.service.is_static and item.service.name not in concerned:  # no engine stops these
+            continue
         for replica in item.replicas:
             drain = _of(item, replica, noted.get((item.service.name, replica.id)), now)
             found += [drain] if drain else []
@@ -101,7 +104,11 @@ def _of(item: ServiceReplicas, replica: Replica, noted: Drain | None, now: float
 def drained(services: Iterable[ServiceReplicas], drains: Iterable[Drain], now: float) -> Iterator[ServiceReplicas]:
     """Take the replicas that drain out of rotation, before their health is looked at."""
     noted = by_key(drains)
+    concerned = {service for service, _ in noted}
     for item in services:
+        if item.service.name not in concerned:
+            yield item
+            continue
         replicas = [_drained(replica, noted.get((item.service.name, replica.id)), now) for replica in item.replicas]
         yield replace(item, replicas=replicas)
 

@@ -23,7 +23,8 @@ def parts(ruleset: Ruleset, names: Iterable[str], default: str, held: Mapping[st
     if {each.driver for each in ruleset.dispatches.values()} <= {default} and all(
         name == default or held.get(name, NOTHING) == NOTHING for name in there
     ):
-        whole = replace(ruleset, dispatches=_handed_over(ruleset.dispatches, default))
+        is_handed_over = default != NFTABLES
+        whole = replace(ruleset, dispatches=_handed_over(ruleset.dispatches, default)) if is_handed_over else ruleset
         return {name: whole if name == default else NOTHING for name in there}
     own = {name: _handed_over(ruleset.dispatches, name) for name in there}
     targets = {name: ruleset.targets & named(dispatches) for name, dispatches in own.items()}

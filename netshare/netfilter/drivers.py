@@ -74,7 +74,8 @@ class HostDrivers:
         between = {name: before_leaving(name, wanted, each.ruleset) for name, each in seen.items()}
         for name, each in seen.items():
             is_new = not each.intact and (between[name] != NOTHING or each.is_there)
-            self._drivers[name].apply(diff(each.ruleset, between[name], rebuild=is_new))
+            is_all = (each.ruleset, between[name], is_new) == (change.before, change.after, change.rebuild)
+            self._drivers[name].apply(change if is_all else diff(each.ruleset, between[name], rebuild=is_new))
         in_use = [name for name, ruleset in wanted.items() if ruleset != NOTHING] or [self.name]
         for name, each in seen.items():
             if name not in in_use:

@@ -17,7 +17,7 @@ import psutil
 from netshare.core.model import Endpoint
 from netshare.lab.namespace import Namespace
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 _PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _TAIL = 1500
 
@@ -145,9 +145,11 @@ def run(
     )
     try:
         out, err = process.communicate(given, timeout=seconds)
-    except BaseException:
+    except BaseException as error:
         process.kill()
         process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise BenchmarkError(f"{' '.join(command)[:200]}: not within {seconds:g} s") from None
         raise
     if process.returncode:
         raise BenchmarkError(f"{' '.join(command)[:200]}: {process.returncode}: {(err or out)[-_TAIL:]}")

@@ -211,3 +211,15 @@ def test_everything_is_removed_from_both_and_written_down_for_both() -> None:
     assert site.both.render(Ruleset()) == ""
     site.both.remove_all()
     assert [site.held(name) for name in site.fakes] == [Observation(), Observation()]
+
+
+def test_what_concerns_one_driver_alone_is_handed_down_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparing ten thousand services once more would take longer than all the rest of a change."""
+    site, given = Site(), list[Change]()
+    site.reach(world())
+    monkeypatch.setattr(site.fakes[NFTABLES], "apply", given.append)
+    seen = site.both.observe().ruleset
+    change = diff(seen, replace(seen, targets=frozenset({TO_A})))
+    site.both.apply(change)
+    assert [each for each in given if not each.is_empty] == [change]
+    assert given[0] is change
