@@ -15,6 +15,7 @@ bench_packages=(
     nft:nftables iptables:iptables dockerd:docker.io nginx:nginx haproxy:haproxy nftlb:nftlb
     /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk iperf3:iperf3 gcc:gcc /usr/include/stdio.h:libc6-dev static:busybox:busybox-static taskset:util-linux
+    docker-compose:docker-compose
 )
 
 # missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path, * allowed) is not to be found, one a line. By

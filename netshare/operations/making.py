@@ -109,7 +109,7 @@ def _compose(tools: Tools, rollout: Rollout, note: Note) -> None:
 def _adopt(tools: Tools, rollout: Rollout, note: Note) -> tuple[Pair, ...]:
     """Note the containers that Compose has made, each with the old one of its place in the order of numbers."""
     service, engine = _compose_service(tools, rollout)
-    everything = [each for each in _containers(tools) if each.engine == engine and service.has(each)]
+    everything = [each for each in _containers(tools, rollout) if each.engine == engine and service.has(each)]
     known = {pair.new.id for pair in rollout.pairs if pair.new is not None}
     news = [each for each in everything if each.id not in rollout.old_ids and each.id not in known]
     members = iter(Member(each.id, each.name, each.engine) for each in sorted(news, key=compose.number))
@@ -124,7 +124,7 @@ def _adopt(tools: Tools, rollout: Rollout, note: Note) -> tuple[Pair, ...]:
 
 
 def _compose_service(tools: Tools, rollout: Rollout) -> tuple[ComposeService, str]:
-    old = next((each for each in _containers(tools) if each.id in rollout.old_ids), None)
+    old = next((each for each in _containers(tools, rollout) if each.id in rollout.old_ids), None)
     if old is None:
         raise NetshareError(
             f"the old replicas of {rollout.service} are gone, and what Compose needs is on them",
@@ -133,11 +133,11 @@ def _compose_service(tools: Tools, rollout: Rollout) -> tuple[ComposeService, st
     return compose.service_of(old), old.engine
 
 
-def _containers(tools: Tools) -> Sequence[Container]:
+def _containers(tools: Tools, rollout: Rollout) -> Sequence[Container]:
+    """List the containers of the engine that has the old replicas; whether another one answers does not matter."""
     listed = list_containers(tools.host.engines)
-    for error in listed.silent.values():
-        if not error.absent:
-            raise error
+    for name in listed.silent.keys() & {pair.old.engine for pair in rollout.pairs}:
+        raise listed.silent[name]
     return listed.containers
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from scripts.benchmarks import (
     plots,
     quotes,
     results,
+    rollouts,
     verbs,
 )
 from scripts.benchmarks.processes import BenchmarkError, missing
@@ -35,6 +37,7 @@ PARTS: dict[str, tuple[Measure, str]] = {
     "control": (control.measure, "changes and full loads, with few services and with many; the agent's restart"),
     "events": (events.measure, "from Docker's event to the kernel, from a container's start to its first answer"),
     "behaviour": (behaviour.measure, "requests that fail while containers and balancers come and go"),
+    "rollouts": (rollouts.measure, "100,000 requests while replicas are replaced, by rollout, Compose and docker stop"),
     "heal": (heal.measure, "all rules flushed under load, until the agent has put its own back"),
     "health": (health.measure, "until an unhealthy replica is out of rotation, and what checks cost"),
     "verbs": (verbs.measure, "each verb, from the prompt to its answer"),
@@ -130,6 +133,7 @@ def log(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else labs and what runs in them would go on
     try:
         sys.exit(main())
     except NotPermittedError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scripts.benchmarks import control, data, events, first
+from scripts.benchmarks import control, data, events, first, rollouts
 from scripts.benchmarks.results import Part, Results
 from scripts.benchmarks.sides import DIRECT, haproxy
 
@@ -88,6 +88,20 @@ def _event(part: Part) -> tuple[str, bool] | None:
     return f"{found.median:.1f} ms (p99 {found.quantile(0.99):.1f})", found.median <= 20  # noqa: PLR2004 (the goal)
 
 
+def _none_failed(part: Part) -> tuple[str, bool] | None:
+    """Count what failed while `netshare rollout` was at work, in all its rows."""
+    sent, failed = (
+        sum(
+            sum(figure.values)
+            for how in rollouts.HOWS
+            for figure in part.sides(rollouts.measure_of(how, what))
+            if figure.side.startswith(rollouts.VERB)
+        )
+        for what in (rollouts.SENT, rollouts.FAILED)
+    )
+    return (f"{failed:,.0f} of {sent:,.0f} requests", not failed) if sent else None
+
+
 _GOALS = (
     _Goal("keep-alive requests: at least 0.95 × direct", "data", _rate(*_KEEP, DIRECT, 0.95)),
     _Goal("new connections: at least 0.9 × direct", "data", _rate(*_NEW, DIRECT, 0.9)),
@@ -100,4 +114,5 @@ _GOALS = (
     _Goal("10,000 services of 10 endpoints loaded: at most 1.5 s", "control", _load),
     _Goal("Docker's event to the kernel: p50 at most 20 ms", "events", _event),
     _Goal("the first packet from 1 to 10,000 services: at most 10 % more", "first", _first),
+    _Goal("netshare rollout: no failed request", "rollouts", _none_failed),
 )

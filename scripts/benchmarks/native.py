@@ -16,10 +16,14 @@ _SOURCE = Path(__file__).with_name("traffic.c")
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """What became of requests at a fixed rate; times are microseconds from when each was due."""
+    """What became of requests at a fixed rate; times are microseconds from when each was due.
+
+    ``repeated`` are those that a kept connection was closed under, and that were answered, or failed, on another.
+    """
 
     due: int
     answered: int
+    repeated: int
     seconds: float
     us: Mapping[str, float]
     failed: Mapping[str, int]
@@ -70,11 +74,23 @@ class Traffic:
         return read_paced(run(namespace, command))
 
     def paced_command(
-        self, to: Endpoint, *, rate: float, seconds: float, keep: bool, connections: int = 256
+        self,
+        to: Endpoint,
+        *,
+        rate: float,
+        seconds: float,
+        keep: bool,
+        connections: int = 256,
+        again: bool = False,
+        patience: int = 2,
     ) -> list[str]:
-        """Say how it is called for that."""
-        how = "keep" if keep else "close"
-        return [self.path, "paced", str(to.address), str(to.port), f"{rate:g}", f"{seconds:g}", str(connections), how]
+        """Say how it is called for that.
+
+        ``again``: to repeat what was lost with a kept connection; ``patience`` are the seconds an answer may take.
+        """
+        how = "again" if again else "keep" if keep else "close"
+        words = [self.path, "paced", str(to.address), str(to.port), f"{rate:g}", f"{seconds:g}", str(connections), how]
+        return [*words, str(patience)]
 
     def datagrams(self, namespace: Namespace, to: Endpoint, *, flows: int, seconds: float) -> Datagrams:
         """Send datagrams, in each flow the next as soon as the reply is there."""

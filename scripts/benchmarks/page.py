@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from scripts.benchmarks import behaviour, control, data, events, first, heal, health, services, verbs
+from scripts.benchmarks import behaviour, control, data, events, first, heal, health, rollouts, services, verbs
 from scripts.benchmarks.goals import verdicts
 from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Results
 from scripts.benchmarks.sides import DIRECT
@@ -211,6 +211,25 @@ def _slowest(part: Part, scenario: str, side: str) -> str:
     return " + ".join(median(figure) for figure in found if figure) or NONE
 
 
+def _rollouts(part: Part) -> Iterator[str]:
+    rows = []
+    for times in part.sides(rollouts.TIMES):
+        found = {
+            what: [part.get(rollouts.measure_of(how, what), times.side) for how in rollouts.HOWS]
+            for what in (rollouts.SENT, rollouts.FAILED, rollouts.REPEATED, rollouts.SLOWEST)
+        }
+        counts = [
+            " + ".join(f"{sum(figure.values):,.0f}" for figure in found[what] if figure)
+            for what in (rollouts.SENT, rollouts.FAILED)
+        ]
+        kept = found[rollouts.REPEATED][-1]
+        slowest = " + ".join(median(figure) for figure in found[rollouts.SLOWEST])
+        again = f"{sum(kept.values):,.0f}" if kept else NONE
+        rows.append((times.side, f"{sum(times.values):,.0f}", *counts, again, slowest))
+    yield "On new connections + on kept ones:"
+    yield table(["", "times", "requests", "failed", "repeated", "slowest answer, ms"], rows)
+
+
 def _heal(part: Part) -> Iterator[str]:
     yield _plainly(part, [heal.HEALED], "ms")
     yield _plainly(part, [heal.FAILED, heal.SILENT, heal.BUSY], "")
@@ -248,6 +267,7 @@ _PARTS = {
     "control": ("The control path", _control),
     "events": ("From an event to the kernel", _events),
     "behaviour": ("What becomes of requests", _behaviour),
+    "rollouts": ("Rollouts", _rollouts),
     "heal": ("Healing", _heal),
     "health": ("Health checks", _health),
     "verbs": ("Verbs", _verbs),

@@ -4,11 +4,13 @@
  *
  *   traffic echo DESCRIPTOR...                                 answers every datagram of these sockets with itself
  *   traffic paced ADDRESS PORT RATE SECONDS CONNECTIONS keep   requests over connections that stay open
+ *   traffic paced ADDRESS PORT RATE SECONDS CONNECTIONS again  the same; one that was closed meanwhile costs a second try
  *   traffic paced ADDRESS PORT RATE SECONDS CONNECTIONS close  a connection for each; at most CONNECTIONS at once
  *   traffic datagrams ADDRESS PORT FLOWS SECONDS               one datagram under way in each flow
  *   traffic first ADDRESS PORT COUNT                           so many new flows, two datagrams each
  *
- * It prints one JSON object. Every run is bounded in time and number; SIGTERM ends `paced` in good order.
+ * What got no answer within two seconds failed; PATIENCE, behind all others, says how many seconds else. It prints one JSON
+ * object. Every run is bounded in time and number; SIGTERM ends `paced` in good order.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -26,7 +28,7 @@
 #include <unistd.h>
 
 enum { MOST = 4096, BATCH = 64, SIZE = 64, LARGEST = 4096 };
-static const int64_t SECOND = 1000000000, PATIENCE = 2 * 1000000000LL;
+static const int64_t SECOND = 1000000000;
 
 static void die(const char *what) {
     perror(what);
@@ -61,7 +63,7 @@ static const char *const NAMES[FAILURES] = {"refused", "reset", "closed", "timeo
 
 struct connection {
     int fd; /* -1: none */
-    int busy;
+    int busy, used; /* used: it has been asked before */
     int64_t due, sent;
     int length;
     char answer[LARGEST];
@@ -69,12 +71,13 @@ struct connection {
 
 static struct {
     struct sockaddr_in to;
-    int epoll, keep, connections;
+    int epoll, keep, again, connections;
+    int64_t patience;
     char request[256];
     struct connection all[MOST];
     int idle[MOST], idles;
     int64_t *times;
-    long answered, failed[FAILURES];
+    long answered, repeated, failed[FAILURES];
 } paced;
 
 static void hang_up(struct connection *c) {
@@ -88,9 +91,17 @@ static void finish(struct connection *c) {
     if (!paced.keep) hang_up(c);
 }
 
+static void connect_for(struct connection *c);
+
 static void fail(struct connection *c, enum failure kind) {
-    paced.failed[kind]++;
     hang_up(c);
+    /* What every HTTP client does (RFC 9112, 9.3.1): the server has closed a kept connection just when it was used. */
+    if (paced.again && c->used && c->length == 0 && (kind == RESET || kind == CLOSED)) {
+        paced.repeated++;
+        connect_for(c);
+        return;
+    }
+    paced.failed[kind]++;
     finish(c);
 }
 
@@ -112,11 +123,17 @@ static void start(int64_t due) {
     struct connection *c = &paced.all[paced.idle[--paced.idles]];
     c->busy = 1, c->due = due, c->sent = now(), c->length = 0;
     if (c->fd >= 0) {
+        c->used = 1;
         ask(c);
         return;
     }
+    connect_for(c);
+}
+
+static void connect_for(struct connection *c) {
     struct epoll_event interest = {.events = EPOLLOUT, .data.ptr = c};
     int one = 1;
+    c->used = 0;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) die("socket");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -181,12 +198,14 @@ static void end(int number) {
     is_over = number;
 }
 
-static void pace(char **argument) {
+static void pace(char **argument, int64_t patience) {
     double rate = atof(argument[2]), seconds = atof(argument[3]);
     long total = (long)(rate * seconds), begun = 0;
     paced.to = at(argument[0], argument[1]);
     paced.connections = atoi(argument[4]);
-    paced.keep = !strcmp(argument[5], "keep");
+    paced.patience = patience;
+    paced.again = !strcmp(argument[5], "again");
+    paced.keep = paced.again || !strcmp(argument[5], "keep");
     if (total < 1 || total > 10000000 || paced.connections < 1 || paced.connections > MOST) exit(2);
     snprintf(paced.request, sizeof paced.request, "GET / HTTP/1.1\r\nHost: bench.example\r\n%s\r\n",
              paced.keep ? "" : "Connection: close\r\n");
@@ -208,7 +227,7 @@ static void pace(char **argument) {
         if (t - looked > SECOND / 20) {
             looked = t;
             for (int i = 0; i < paced.connections; i++)
-                if (paced.all[i].busy && t - paced.all[i].sent > PATIENCE) fail(&paced.all[i], TIMEOUT);
+                if (paced.all[i].busy && t - paced.all[i].sent > paced.patience) fail(&paced.all[i], TIMEOUT);
         }
         if (t - began > (int64_t)(seconds * 1e9) + 10 * SECOND) break; /* hopelessly behind: the rest never began */
         int64_t pause = begun < total && paced.idles && next - t < SECOND / 50 ? next - t : SECOND / 50;
@@ -219,8 +238,8 @@ static void pace(char **argument) {
     }
     double took = (double)(now() - began) / 1e9;
     qsort(paced.times, (size_t)paced.answered, sizeof *paced.times, ascending);
-    printf("{\"due\": %ld, \"answered\": %ld, \"seconds\": %.3f, \"us\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}, \"failed\": {", total,
-           paced.answered, took, quantile(paced.times, paced.answered, 0.5), quantile(paced.times, paced.answered, 0.99),
+    printf("{\"due\": %ld, \"answered\": %ld, \"repeated\": %ld, \"seconds\": %.3f, \"us\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}, \"failed\": {",
+           total, paced.answered, paced.repeated, took, quantile(paced.times, paced.answered, 0.5), quantile(paced.times, paced.answered, 0.99),
            quantile(paced.times, paced.answered, 1));
     paced.failed[OTHER] += total - begun;
     for (int i = 0; i < FAILURES; i++) printf("%s\"%s\": %ld", i ? ", " : "", NAMES[i], paced.failed[i]);
@@ -327,7 +346,8 @@ static void first(char **argument) {
 
 int main(int count, char **argument) {
     if (count > 2 && !strcmp(argument[1], "echo")) echo(count - 2, argument + 2);
-    else if (count == 8 && !strcmp(argument[1], "paced")) pace(argument + 2);
+    else if (count == 8 && !strcmp(argument[1], "paced")) pace(argument + 2, 2 * SECOND);
+    else if (count == 9 && !strcmp(argument[1], "paced")) pace(argument + 2, atoll(argument[8]) * SECOND);
     else if (count == 6 && !strcmp(argument[1], "datagrams")) datagrams(argument + 2);
     else if (count == 5 && !strcmp(argument[1], "first")) first(argument + 2);
     else return 2;

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks import control, data, first, page, plots, quotes, results
+from scripts.benchmarks import control, data, first, page, plots, quotes, results, rollouts
 from scripts.benchmarks.data import read_wrk
 from scripts.benchmarks.goals import verdicts
 from scripts.benchmarks.processes import BenchmarkError
@@ -147,6 +147,23 @@ def test_quotes_are_put_between_their_marks_and_nowhere_else(tmp_path: Path) -> 
     readme.write_text("no marks", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="no place for quotes"):
         quotes.put(readme, found)
+
+
+@pytest.mark.parametrize(("failed", "met"), [(0, True), (1, False)])
+def test_a_rollout_that_costs_a_request_misses_its_goal(failed: int, *, met: bool) -> None:
+    recorder = Recorder(quick=False)
+    for side, missing in ((f"{rollouts.VERB}, 3 replicas", failed), ("docker stop", 7)):
+        recorder.record(rollouts.TIMES, side, "", 4)
+        for how in rollouts.HOWS:
+            recorder.record(rollouts.measure_of(how, rollouts.SENT), side, "", 50_000)
+            recorder.record(rollouts.measure_of(how, rollouts.FAILED), side, "", missing if how == rollouts.NEW else 0)
+            recorder.record(rollouts.measure_of(how, rollouts.REPEATED), side, "", 2)
+            recorder.record(rollouts.measure_of(how, rollouts.SLOWEST), side, "ms", 12.5)
+    found = Results(MACHINE, {"rollouts": Part(tuple(recorder.figures()), (), (), CONDITIONS)})
+    assert [(one.measured, one.is_met) for one in verdicts(found)] == [(f"{failed} of 100,000 requests", met)]
+    text = page.text(found, [])
+    assert f"| {rollouts.VERB}, 3 replicas | 4 | 50,000 + 50,000 | {failed} + 0 | 2 | 12.5 + 12.5 |" in text
+    assert "| docker stop | 4 | 50,000 + 50,000 | 7 + 0 | 2 | 12.5 + 12.5 |" in text
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:

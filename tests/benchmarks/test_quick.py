@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks import __main__ as program
-from scripts.benchmarks import behaviour, control, data, first, results
+from scripts.benchmarks import behaviour, control, data, first, results, rollouts
 from scripts.benchmarks.bed import Kind
 from scripts.benchmarks.results import Results
 from scripts.benchmarks.sides import sides
@@ -29,6 +29,7 @@ PROGRAMS = (
     "iptables-legacy",
     "docker-proxy",
     "busybox",
+    "docker-compose",
 )
 MEASURES = {Kind.WEB: (data.NEW, data.KEEP, data.P50, data.P99, data.CPU_NEW), Kind.BULK: (data.BYTES,)}
 
@@ -85,6 +86,19 @@ def test_everything_happened_to_every_way(found: Results) -> None:
             figures = part.sides(behaviour.measure_of(scenario, how, behaviour.FAILED))
             wanted = [way.name for way in ways() if way.does_all or scenario == behaviour.ROLLOUT]
             assert [figure.side for figure in figures] == wanted, scenario
+
+
+def test_every_rollout_was_under_load(found: Results) -> None:
+    part = found.parts["rollouts"]
+    rows = [figure.side for figure in part.sides(rollouts.TIMES)]
+    assert {"nothing happens", f"{rollouts.VERB}, 3 replicas", f"{rollouts.VERB} to a broken image, taken back"} <= {
+        *rows
+    }
+    assert any("Compose 1" in row or "Compose 2" in row for row in rows)
+    for how in rollouts.HOWS:
+        assert [
+            figure.side for figure in part.sides(rollouts.measure_of(how, rollouts.SENT)) if min(figure.values) > 0
+        ] == rows
 
 
 def test_the_page_and_its_plots_are_there(directory: Path) -> None:

@@ -25,7 +25,7 @@ SOURCES = 100
 MOST_MOVED = 0.01
 
 # The chi-square statistic of the shares that were asked for exceeds these once in a million times, by replicas.
-BOUNDS = {2: 23.93, 3: 27.63}
+BOUNDS = {2: 23.93, 3: 27.63, 10: 44.81}
 
 
 @pytest.fixture(params=DRIVERS)
@@ -104,6 +104,15 @@ class TestWeights:
         attach(admin, (one, two, three), shares={one: 5, two: 2})
         found = answers(admin.lab, family, protocol, 1600)
         assert chi_square(found, {one.name: 5, two.name: 2, three.name: 1}) <= BOUNDS[3], found
+
+    def test_ten_equal_replicas_each_have_a_tenth(self, admin: Admin) -> None:
+        """The last of them by the popular recipe: 39 % (tests/unit/netfilter/iptables/test_shares.py)."""
+        for _ in range(7):
+            admin.lab.add_replica()
+        replicas = list(admin.lab.replicas.values())
+        attach(admin, replicas)
+        found = answers(admin.lab, Family.IP, Protocol.TCP, 5000)
+        assert chi_square(found, {each.name: 1 for each in replicas}) <= BOUNDS[10], found
 
     def test_a_change_leaves_open_connections_where_they_are(self, admin: Admin) -> None:
         one, two, three = admin.lab.replicas.values()

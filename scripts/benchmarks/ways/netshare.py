@@ -23,21 +23,23 @@ class Rollout(Enum):
     VERB = "netshare rollout"
 
 
-class _Running(Supervised):
+class Running(Supervised):
+    """The agent, and the verbs beside it."""
+
     def __init__(self, start: Callable[[], Process], verb: Callable[..., None], rollout: Rollout) -> None:
         super().__init__(start)
-        self._verb = verb
+        self.verb = verb
         self._rollout = rollout
 
     def replace(self, old: Container, new: Container) -> None:  # noqa: ARG002 (Docker tells of it)
         """Drain the old one; or say nothing, since Docker's events do."""
         if self._rollout is Rollout.DRAINED:
-            self._verb("drain", "web", str(old.name))
+            self.verb("drain", "web", str(old.name))
 
     def roll_out(self) -> bool:
         """Have the verb do it."""
         if self._rollout is Rollout.VERB:
-            self._verb("rollout", "web", "--batch", "3", "--drain", "2s")
+            self.verb("rollout", "web", "--batch", "3", "--drain", "2s")
         return self._rollout is Rollout.VERB
 
 
@@ -62,7 +64,7 @@ class NetshareWay:
         return None
 
     @contextmanager
-    def run(self, site: Site, replicas: Sequence[Container]) -> Iterator[_Running]:
+    def run(self, site: Site, replicas: Sequence[Container]) -> Iterator[Running]:
         """Run the agent."""
         directory = site.directory / "netshare"
         directory.mkdir(exist_ok=True)
@@ -78,9 +80,9 @@ class NetshareWay:
             run(site.host, [sys.executable, "-m", "netshare", *words], environment=environment)
 
         verb("attach", "web", str(PORT), "--to", str(REPLICA_PORT), "--engine", "docker")
-        running = _Running(start, verb, self.rollout)
+        running = Running(start, verb, self.rollout)
         try:
-            until(lambda: len(site.answered()) == len(replicas), "netshare to know its replicas")
+            until(lambda: len(site.answered(len(replicas))) == len(replicas), "netshare to know its replicas")
             yield running
         finally:
             if AgentClient(directory / "run").pid() is not None:

@@ -2,10 +2,11 @@
 
 import http.client
 import io
+import json
 import re
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -50,10 +51,7 @@ class Site:
             self.host, self.client, self.at, self.url = lab.host, lab.client, lab.at(PORT), lab.url
             self.client_address: str = lab.client_address
             self.traffic = Traffic(self.directory)
-            command = 'CMD ["/usr/sbin/nginx", "-c", "/nginx.conf", "-g", "daemon off;"]'
-            lab.docker.api.import_image_from_data(
-                _archive(), repository=IMAGE, tag="latest", changes=[command, f"EXPOSE {REPLICA_PORT}"]
-            )
+            self.add_image(IMAGE, ["/usr/sbin/nginx", "-c", "/nginx.conf", "-g", "daemon off;"])
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -62,6 +60,11 @@ class Site:
     ) -> None:
         """Remove it."""
         self._cleanup.close()
+
+    def add_image(self, name: str, command: Sequence[str]) -> None:
+        """Make an image with nginx in it, which is called that way."""
+        changes = [f"CMD {json.dumps(list(command))}", f"EXPOSE {REPLICA_PORT}"]
+        self._lab.docker.api.import_image_from_data(_archive(), repository=name, tag="latest", changes=changes)
 
     def start(self) -> Container:
         """Start a replica, and wait until it answers; labels are for whoever reads them.
@@ -97,10 +100,10 @@ class Site:
         """Remove all containers."""
         self._lab.clear()
 
-    def answered(self) -> set[str]:
-        """Name the replicas that answer a client now; empty when one request fails."""
+    def answered(self, replicas: int = 3) -> set[str]:
+        """Name the replicas that answer a client now, of so many; empty when one request fails."""
         names = set()
-        for _ in range(12):
+        for _ in range(4 * replicas):
             said = self.ask()
             if said is None:
                 return set()

@@ -34,6 +34,7 @@ from netshare.operations import rollout
 from netshare.operations.rolling import drive
 from netshare.operations.rollout import Outcome, Request
 from netshare.operations.status import status
+from tests.fakes.engine import FakeEngine
 from tests.fakes.rollout import RolloutWorld
 
 NAMES = ("web-1", "web-2", "web-3")
@@ -492,6 +493,13 @@ class TestCompose:
         first, *others = world.fake.engine.running
         world.fake.engine.running = [replace(first, status=ContainerStatus.EXITED, attachments=()), *others]
         assert "shop_web_1" in refused(world, NetshareError).message
+
+    def test_another_engine_that_does_not_answer_is_no_concern_of_one_on_docker(self, world: RolloutWorld) -> None:
+        podman = FakeEngine(name="podman")
+        podman.die()
+        world.fake.host = replace(world.fake.host, engines={**world.fake.host.engines, "podman": podman})
+        world.fake.store.services["web"] = replace(world.fake.store.services["web"], engine="docker")
+        assert world.roll().outcome is Outcome.COMPLETED
 
     def test_compose_refuses(self, world: RolloutWorld) -> None:
         world.composer.refusal = NetshareError("Compose can't make new replicas of web: port is allocated", hint="x")
