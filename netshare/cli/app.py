@@ -98,20 +98,23 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a command line; gives its exit code."""
+def run(words: Sequence[str], name: str = "netshare") -> int:
+    """Run a command line; gives its exit code. ``name`` is what the program is called in its help."""
     try:
-        result = get_command(application(words)).main(list(words), prog_name="netshare", standalone_mode=False)
+        result = get_command(application(words)).main(
+            list(words), prog_name=name, complete_var=completing.VARIABLE, standalone_mode=False
+        )
     except NetshareError as error:
-        return _failed(error, words)
+        return failed(error, words)
     except typer.TyperException as error:
-        return _failed(_usage(error), words)
+        return failed(_usage(error), words)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     return result if isinstance(result, int) else 0
 
 
-def _failed(error: NetshareError, words: Sequence[str]) -> int:
+def failed(error: NetshareError, words: Sequence[str]) -> int:
+    """Tell what went wrong; gives the exit code."""
     if output.wants_json(words):
         output.failure_document(error)
     output.failure(error)
