@@ -245,13 +245,13 @@ def agent_unit() -> "Wanted":
     from importlib.resources import files
 
     from netshare.operations.agent_unit import Wanted
-    from netshare.systemd.unit import Program, render, start
+    from netshare.systemd.unit import Program, render
 
     # -P: what lies in the working directory is no module of netshare's.
     command = (sys.executable, "-P", "-m", "netshare")
     own = Path(str(files("netshare")))
     program = Program(command, tuple(map(Path, dict.fromkeys((sys.prefix, sys.base_prefix, str(own))))))
-    return Wanted(render(program, os.environ), start(program), program.owned_by_others())
+    return Wanted(render(program, os.environ), program.owned_by_others())
 
 
 class _Counting:

@@ -53,15 +53,16 @@ class UnitChange:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The unit to be installed: its text, the line of it that starts the agent, and who might change what it starts."""
+    """The unit to be installed: its text, and the directories of others that what it starts is in."""
 
     text: str
-    start: str
     owned_by_others: tuple[Path, ...] = ()
 
 
 def install(manager: Manager, agent: AgentControl, unit: Callable[[], Wanted]) -> UnitChange:
     """Write the unit, have it started now and at every boot. What is so already stays; a changed unit is restarted.
+
+    Where the package that brought this netshare has brought the very same unit, that is the one to be used.
 
     Raises:
         NetshareError: there is no systemd, another agent runs, or a unit is there that is somebody else's.
@@ -70,12 +71,8 @@ def install(manager: Manager, agent: AgentControl, unit: Callable[[], Wanted]) -
     _require(manager)
     _refuse_a_second(manager, agent)
     wanted = unit()
-    is_new = not _is_there(manager, wanted)
-    done: list[str] = []
-    if is_new:
-        manager.write(wanted.text)
-        manager.do("daemon-reload")
-        done.append(f"wrote {manager.path}")
+    done = _placed(manager, wanted)
+    is_new = bool(done)
     if not manager.is_enabled():
         manager.do("enable", "--quiet", manager.path.name)
         done.append("enabled: it starts at boot")
@@ -135,9 +132,16 @@ def _refuse_a_second(manager: Manager, agent: AgentControl) -> None:
         )
 
 
-def _is_there(manager: Manager, wanted: Wanted) -> bool:
-    """Tell whether what was written is up to date, or a package's unit starts the same program."""
-    there = manager.written()
-    if there is not None:
-        return there == wanted.text
-    return wanted.start in (manager.packaged() or "").splitlines()
+def _placed(manager: Manager, wanted: Wanted) -> list[str]:
+    """See that the unit is there: as the package's own, which upgrades renew, or else as one that is written."""
+    there, is_packaged = manager.written(), manager.packaged() == wanted.text
+    if there == (None if is_packaged else wanted.text):
+        return []
+    if is_packaged:
+        manager.remove()
+        done = f"removed {manager.path}: the package's own unit takes its place"
+    else:
+        manager.write(wanted.text)
+        done = f"wrote {manager.path}"
+    manager.do("daemon-reload")
+    return [done]

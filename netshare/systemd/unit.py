@@ -43,11 +43,6 @@ class Program:
         return tuple(dict.fromkeys(path for path in _with_parents(self.places) if _is_others(path)))
 
 
-def start(program: Program) -> str:
-    """Give the unit's line that starts the agent."""
-    return f"ExecStart={_command(program)} agent"
-
-
 def render(program: Program, environment: Mapping[str, str]) -> str:
     """Write the unit.
 

@@ -6,7 +6,7 @@ from netshare.errors import NetshareError
 from netshare.operations.agent_unit import UnitChange, Wanted, install, uninstall
 from tests.fakes.host import FakeAgent, fake_host
 
-WANTED = Wanted("[Service]\nExecStart=/new agent\n", "ExecStart=/new agent")
+WANTED = Wanted("[Service]\nExecStart=/new agent\n")
 PATH = Path("/etc/systemd/system/netshare.service")
 
 
@@ -92,14 +92,24 @@ def test_a_unit_that_changed_is_restarted(agent: FakeAgent) -> None:
     assert installed(manager, agent).done == (f"wrote {PATH}", "restarted (pid 42)")
 
 
-def test_a_packages_unit_for_the_same_program_is_used_as_it_is(agent: FakeAgent) -> None:
-    manager = FakeManager(packaged=f"[Service]\nUMask=0\n{WANTED.start}\n")
+def test_a_packages_unit_that_is_the_same_is_used_as_it_is(agent: FakeAgent) -> None:
+    manager = FakeManager(packaged=WANTED.text)
     assert installed(manager, agent).done == ("enabled: it starts at boot", "started (pid 42)")
     assert manager.unit is None
 
 
-def test_a_packages_unit_for_another_is_overridden(agent: FakeAgent) -> None:
-    manager = FakeManager(packaged="[Service]\nExecStart=/usr/bin/other agent\n")
+def test_it_takes_the_place_of_one_that_was_written(agent: FakeAgent) -> None:
+    manager = FakeManager(own="[Service]\nExecStart=/opt/other agent\n", packaged=WANTED.text)
+    manager.active = manager.enabled = True
+    done = installed(manager, agent).done
+    assert done == (f"removed {PATH}: the package's own unit takes its place", "restarted (pid 42)")
+    assert manager.unit is None
+    assert installed(manager, agent).done == ()
+
+
+@pytest.mark.parametrize("start", ["/usr/bin/other agent", "/new agent\nEnvironment=NETSHARE_STATE_DIR=/srv"])
+def test_a_packages_unit_that_differs_is_overridden(agent: FakeAgent, start: str) -> None:
+    manager = FakeManager(packaged=f"[Service]\nExecStart={start}\n")
     assert installed(manager, agent).done[0] == f"wrote {PATH}"
 
 
@@ -123,7 +133,7 @@ def test_no_systemd(agent: FakeAgent) -> None:
 
 
 def test_who_might_change_what_runs_as_root_is_told(agent: FakeAgent) -> None:
-    wanted = Wanted(WANTED.text, WANTED.start, (Path("/home/alice"),))
+    wanted = Wanted(WANTED.text, (Path("/home/alice"),))
     assert "/home/alice is not root's alone" in installed(FakeManager(), agent, wanted).warnings[0]
 
 
@@ -137,7 +147,7 @@ def test_uninstall_takes_back_all_of_it(agent: FakeAgent) -> None:
 
 
 def test_uninstall_leaves_a_packages_unit_to_its_package(agent: FakeAgent) -> None:
-    manager = FakeManager(packaged=f"{WANTED.start}\n")
+    manager = FakeManager(packaged=WANTED.text)
     installed(manager, agent)
     assert len(uninstall(manager).done) == 2
     assert (manager.active, manager.enabled) == (False, False)

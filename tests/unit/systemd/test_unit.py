@@ -7,7 +7,7 @@ import pytest
 
 from netshare.errors import NetshareError
 from netshare.systemd import unit
-from netshare.systemd.unit import Program, render, start
+from netshare.systemd.unit import Program, render
 
 SYSTEM = Program(("/usr/bin/python3", "-P", "-m", "netshare"), (Path("/usr"),))
 
@@ -19,7 +19,7 @@ def line(text: str, key: str) -> str:
 def test_nothing_is_left_to_fill_in() -> None:
     text = render(SYSTEM, {})
     assert "@" not in text.replace("@system-service", "").replace("~@privileged @keyring @memlock", "")
-    assert start(SYSTEM) in text.splitlines()
+    assert f"ExecStart={' '.join(SYSTEM.command)} agent" in text.splitlines()
     assert line(text, "ExecReload") == "ExecReload=/usr/bin/python3 -P -m netshare sync"
     assert line(text, "ProtectHome") == "ProtectHome=yes"
     assert "CAP_DAC" not in text
@@ -73,7 +73,7 @@ def test_no_line_can_be_forged(value: str) -> None:
         render(SYSTEM, {"NETSHARE_METRICS": value})
     assert refused.value.message.isprintable()
     with pytest.raises(NetshareError, match="can't be written into a unit"):
-        start(Program(("/opt/a", value), (Path("/usr"),)))
+        render(Program(("/opt/a", value), (Path("/usr"),)), {})
 
 
 def test_what_is_filled_in_is_no_blank_and_no_variable() -> None:
@@ -85,4 +85,4 @@ def test_what_is_filled_in_is_no_blank_and_no_variable() -> None:
 
 def test_words_that_systemd_would_expand() -> None:
     program = Program(("/opt/100% net$hare/python",), (Path("/usr"),))
-    assert start(program) == 'ExecStart="/opt/100%% net$$hare/python" agent'
+    assert 'ExecStart="/opt/100%% net$$hare/python" agent' in render(program, {})
