@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING
 from netshare.runtime.version import __version__
 
 if TYPE_CHECKING:
-    from netshare.api import apply, attach, detach, drain, resume, status, sync, weight
+    from netshare.api import (
+        abort_rollout,
+        apply,
+        attach,
+        detach,
+        drain,
+        promote_rollout,
+        resume,
+        resume_rollout,
+        rollout,
+        status,
+        sync,
+        weight,
+    )
     from netshare.api import list_services as list  # noqa: A004 (the verb's name)
     from netshare.core.model import Endpoint, Listener, Replica, ReplicaState, Service
     from netshare.errors import (
@@ -30,11 +43,26 @@ if TYPE_CHECKING:
     from netshare.operations.detach import Detached
     from netshare.operations.drain import Drained
     from netshare.operations.listing import Listing
+    from netshare.operations.rollout import Outcome, Progress, Rolled
     from netshare.operations.status import Status
     from netshare.operations.weight import Weighed
 
 _HOMES = {
-    "netshare.api": ("apply", "attach", "detach", "drain", "list", "resume", "status", "sync", "weight"),
+    "netshare.api": (
+        "abort_rollout",
+        "apply",
+        "attach",
+        "detach",
+        "drain",
+        "list",
+        "promote_rollout",
+        "resume",
+        "resume_rollout",
+        "rollout",
+        "status",
+        "sync",
+        "weight",
+    ),
     "netshare.core.model": ("Endpoint", "Listener", "Replica", "ReplicaState", "Service"),
     "netshare.errors": (
         "DefinitionError",
@@ -52,6 +80,7 @@ _HOMES = {
     "netshare.operations.detach": ("Detached",),
     "netshare.operations.drain": ("Drained",),
     "netshare.operations.listing": ("Listing",),
+    "netshare.operations.rollout": ("Outcome", "Progress", "Rolled"),
     "netshare.operations.status": ("Status",),
     "netshare.operations.weight": ("Weighed",),
 }
@@ -72,21 +101,28 @@ __all__ = [
     "NetshareError",
     "NotFoundError",
     "NotPermittedError",
+    "Outcome",
     "PortConflictError",
+    "Progress",
     "Replica",
     "ReplicaState",
+    "Rolled",
     "Service",
     "Status",
     "UsageError",
     "WaitTimeoutError",
     "Weighed",
     "__version__",
+    "abort_rollout",
     "apply",
     "attach",
     "detach",
     "drain",
     "list",
+    "promote_rollout",
     "resume",
+    "resume_rollout",
+    "rollout",
     "status",
     "sync",
     "weight",

@@ -9,7 +9,7 @@ version. Every failure is a `netshare.NetshareError` with ``message`` and ``hint
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from netshare import wiring
 from netshare.core import checks, parse
 from netshare.core.model import FailMode, Service
-from netshare.errors import UsageError
+from netshare.errors import NetshareError, UsageError
 from netshare.runtime.capabilities import require_net_admin
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netshare.operations.drain import Drained
     from netshare.operations.health_request import HealthRequest
     from netshare.operations.listing import Listing
+    from netshare.operations.rollout import Progress, Rolled, Tools
     from netshare.operations.status import Status
     from netshare.operations.weight import Weighed
     from netshare.runtime.agent import AgentClient
@@ -214,6 +215,132 @@ def resume(name: str, *replicas: str) -> "Drained":
     service, words = parse.service_name(name), [parse.replica_name(word) for word in replicas]
     with _machine("resume") as here:
         return operation.resume(here.host, here.agent, service, words)
+
+
+def rollout(
+    name: str,
+    *,
+    image: str | None = None,
+    batch: int | None = None,
+    surge: int | None = None,
+    canary: int | None = None,
+    pause: str | float | None = None,
+    drain: str | float | None = None,
+    timeout: float = 120.0,
+    progress: "Callable[[Progress], None] | None" = None,
+) -> "Rolled":
+    """Replace every replica of a service by a new one, with no failed request; returns when all are new.
+
+    ``canary`` is the share in per cent, 1 to 99, that the first ones get before it pauses; ``pause`` is seconds, or
+    ``"promote"``: until `promote_rollout` is called elsewhere. New ones may take ``timeout`` seconds to become well.
+    ``progress`` is called, in this thread, with each thing done, and again and again while something is waited for.
+    What it raises ends the call and leaves the rollout as it stands, and so does KeyboardInterrupt: `resume_rollout`
+    goes on with it, `abort_rollout` takes it back.
+
+    Raises:
+        WaitTimeoutError: a new replica did not become well in time; all was taken back.
+        NotFoundError: there is no such service, or no such image.
+        NetshareError: anything else: it can't be begun, or was taken back, or, as its hint says, stays as it stands.
+
+    """
+    from netshare.core import pods
+    from netshare.operations import rolling
+    from netshare.operations.rollout import Request
+
+    request = Request(
+        parse.service_name(name),
+        None if image is None else pods.image_name(image),
+        None if batch is None else parse.replicas(str(batch), "batch"),
+        None if surge is None else parse.replicas(str(surge), "surge"),
+        parse.duration(f"{timeout}s"),
+        None if drain is None else _seconds(drain),
+        None if canary is None else parse.share(str(canary)),
+        None if pause is None else parse.pause(pause if isinstance(pause, str) else f"{pause}s"),
+    )
+    with _rolling(progress) as tools:
+        rolled = rolling.begin(tools, request)
+    return _completed(rolled)
+
+
+def promote_rollout(name: str, *, progress: "Callable[[Progress], None] | None" = None) -> "Rolled":
+    """Let a rollout go on that has paused; returns when it is over.
+
+    Raises:
+        NotFoundError: there is no rollout of that service.
+        NetshareError: as for `rollout`.
+
+    """
+    from netshare.operations import rolling
+
+    with _rolling(progress) as tools:
+        rolled = rolling.promote(tools, parse.service_name(name))
+    return _completed(rolled)
+
+
+def resume_rollout(name: str, *, progress: "Callable[[Progress], None] | None" = None) -> "Rolled":
+    """Go on with a rollout that was interrupted; returns when it is over.
+
+    Raises:
+        NotFoundError: there is no rollout of that service.
+        NetshareError: as for `rollout`; or somebody drives it already.
+
+    """
+    from netshare.operations import rolling
+
+    with _rolling(progress) as tools:
+        rolled = rolling.resume(tools, parse.service_name(name))
+    return _completed(rolled)
+
+
+def abort_rollout(name: str, *, progress: "Callable[[Progress], None] | None" = None) -> "Rolled":
+    """Take a rollout back; returns when the old replicas serve as before and none of the new ones is left.
+
+    Raises:
+        NotFoundError: there is no rollout of that service.
+        NetshareError: all is new already, or it can't go on now and stays as it stands.
+
+    """
+    from netshare.operations import rolling
+
+    with _rolling(progress) as tools:
+        return rolling.abort(tools, parse.service_name(name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Tells how a rollout goes."""
+
+    progress: "Callable[[Progress], None] | None"
+
+    def said(self, what: str) -> None:
+        """Something was done."""
+        self._tell(what, is_waiting=False, detail="")
+
+    def waits(self, what: str, detail: str = "") -> None:
+        """Something is waited for; ``detail`` changes from moment to moment."""
+        self._tell(what, is_waiting=True, detail=detail)
+
+    def _tell(self, what: str, *, is_waiting: bool, detail: str) -> None:
+        from netshare.operations.rollout import Progress
+
+        if self.progress is not None:
+            self.progress(Progress(what, is_waiting, detail))
+
+
+@contextmanager
+def _rolling(progress: "Callable[[Progress], None] | None") -> "Iterator[Tools]":
+    require_net_admin("rollout")
+    with wiring.opened_rollout_tools(_Telling(progress)) as tools:
+        yield tools
+
+
+def _completed(rolled: "Rolled") -> "Rolled":
+    """Give a rollout that has come to its end; one that somebody took back meanwhile has failed whoever drove it."""
+    from netshare.operations.rollout import Outcome
+
+    if rolled.outcome is Outcome.TAKEN_BACK:
+        raise NetshareError(f"the rollout of {rolled.service} was taken back, as was asked", hint="begin anew")
+    return rolled
 
 
 def apply(

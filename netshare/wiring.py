@@ -143,7 +143,19 @@ def probe() -> "Ask":
     return probe_now
 
 
-def rollout_tools(tell: "Telling") -> "Tools":
+@contextmanager
+def opened_rollout_tools(tell: "Telling") -> "Iterator[Tools]":
+    """Put together who replaces replicas, for a while: what it has opened is closed again."""
+    with opened_host() as own:
+        tools = rollout_tools(tell, own)
+        try:
+            yield tools
+        finally:
+            for engine in tools.engines.values():
+                engine.close()
+
+
+def rollout_tools(tell: "Telling", own: "Host | None" = None) -> "Tools":
     """Put together who replaces replicas; an engine is asked when one of its replicas is replaced."""
     import time
 
@@ -156,7 +168,7 @@ def rollout_tools(tell: "Telling") -> "Tools":
 
     runtime = paths.runtime_dir()
     return Tools(
-        host=host(),
+        host=own or host(),
         agent=agent_control(),
         engines={
             "docker": CompatibleReplacing(DOCKER, "docker", os.environ.get("DOCKER_HOST")),

@@ -45,6 +45,18 @@ class Telling(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How a rollout goes: something was done, or, where it ``is_waiting``, what is waited for just now.
+
+    ``detail`` changes from moment to moment, as in ``"3 of 120 s"``.
+    """
+
+    what: str
+    is_waiting: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Tools:
     """All that a rollout needs of this machine; ``claim`` makes this process the one that drives a service's."""
 

@@ -2,6 +2,7 @@
 
 import io
 import signal
+import sys
 import tarfile
 import time
 from contextlib import suppress
@@ -182,3 +183,29 @@ def test_an_interrupted_one_goes_on_or_is_taken_back(admin: Admin, number: signa
     assert after == before if word == "--abort" else not set(after.values()) & set(before.values())
     assert sent.failures == ()
     assert admin.netshare("rollout", "web", "--resume").code == 3
+
+
+PROGRAM = """
+import netshare
+
+def show(progress):
+    if not progress.is_waiting:
+        print(progress.what)
+
+rolled = netshare.rollout("web", batch=2, drain=3, progress=show)
+print(rolled.outcome, *(pair.new.id for pair in rolled.pairs))
+"""
+
+
+def test_from_python(admin: Admin) -> None:
+    before = {name: str(each.id) for name, each in start(admin, *NAMES).items()}
+    with load(admin) as sending:
+        done = admin.run(sys.executable, "-c", PROGRAM)
+        sent = sending.stop()
+    assert (done.code, done.err) == (0, "")
+    *said, last = done.out.splitlines()
+    after = ids(admin)
+    assert set(last.split()) == {"completed", *after.values()}
+    assert not set(after.values()) & set(before.values())
+    assert said[0] == "replacing 3 replicas, 2 at a time, 2 more at most"
+    assert sent.failures == ()
