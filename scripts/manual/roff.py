@@ -1,5 +1,6 @@
 """Text as man(7) wants it, so that neither man nor mandoc finds fault with it."""
 
+import re
 from collections.abc import Iterable
 
 _SIGNS = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", "…": "...", "→": "\\->"}
@@ -16,7 +17,7 @@ def prose(text: str) -> str:
     parts = text.strip().split("`")
     if len(parts) % 2 == 0:
         raise ValueError(f"a backquote without its second: {text}")
-    marked = "".join(f"\\fB{_plain(part)}\\fP" if number % 2 else _plain(part) for number, part in enumerate(parts))
+    marked = "".join(f"\\fB{_whole(part)}\\fP" if number % 2 else _plain(part) for number, part in enumerate(parts))
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in marked.splitlines())
 
 
@@ -55,6 +56,11 @@ def page(name: str, date: str, source: str, sections: Iterable[str]) -> str:
     head = f'.TH {escaped(name.upper())} 1 "{date}" "{source}" "netshare manual"'
     note = '.\\" Made of the command line by `python -m scripts.manual`: change that, not this.'
     return "\n".join((note, head, *sections)) + "\n"
+
+
+def _whole(text: str) -> str:
+    """Write words that are not to be hyphenated: who types them would type the hyphen."""
+    return re.sub(r"(?<!\S)(?=\w)", r"\\%", _plain(text))
 
 
 def _plain(text: str) -> str:

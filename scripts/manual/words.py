@@ -37,6 +37,7 @@ LABEL = {
 }
 
 EXIT_CODES = {
+    1: "Failed; the message says why, and what can be done about it.",
     10: "`netshare diff`: the host is not as the file says.",
     130: "Interrupted, as by Ctrl-C.",
 }
