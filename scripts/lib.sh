@@ -18,6 +18,16 @@ bench_packages=(
     docker-compose:docker-compose
 )
 
+# What scripts/vm makes virtual machines with.
+vm_packages=(
+    vagrant:vagrant '/usr/share/rubygems-integration/*/gems/vagrant-libvirt-*/lib/vagrant-libvirt.rb:vagrant-libvirt'
+    libvirtd:libvirt-daemon '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so:libvirt-daemon-driver-qemu' virsh:libvirt-clients
+    qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils /usr/share/seabios/bios-256k.bin:seabios '/usr/lib/ipxe/qemu/*virtio.rom:ipxe-qemu'
+    dnsmasq:dnsmasq-base iptables:iptables ip:iproute2 unshare:util-linux
+    mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring mkfs.ext4:e2fsprogs zstd:zstd
+    ssh:openssh-client rsync:rsync
+)
+
 # missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path, * allowed) is not to be found, one a line. By
 # program, not by package: a machine with Docker's own docker-ce must not be given docker.io on top. static:PROGRAM must
 # be one that needs no library: it runs in an image of its own.

@@ -29,7 +29,7 @@ NEEDS = {
     "docker": (prerequisites.root, lambda: prerequisites.program("dockerd")),
     "podman": (prerequisites.root, lambda: prerequisites.program("podman")),
     "systemd": (prerequisites.root, lambda: prerequisites.program("systemd-nspawn")),
-    "vm": (lambda: prerequisites.program("vagrant"),),
+    "vm": (prerequisites.virtual_machines,),
 }
 """What every test of a marker needs; what only some need, they `require` themselves."""
 

@@ -62,6 +62,11 @@ def file(path: str) -> str | None:
     return None if Path(path).is_file() else f"needs {path}"
 
 
+def virtual_machines() -> str | None:
+    """Check for the machines that scripts/vm makes for a run of tests."""
+    return None if os.environ.get("NETSHARE_VM") else "needs virtual machines: run by `scripts/vm test`"
+
+
 def legacy_iptables() -> str | None:
     """Check for the tools of legacy xtables, and for the lock they take (iptables/xshared.c)."""
     if missing := program("iptables-legacy-restore"):
