@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from netshare.core.model import Service
 
-_FOLLOWED = "no agent runs: replicas that come and go are followed only while `netshare agent` runs"
+_FOLLOWED = (
+    "no agent runs: replicas that come and go are followed only while `netshare agent` runs; "
+    "`sudo netshare agent install` has it run from now on"
+)
 _PROBED = (
     "no agent runs: health is probed only while `netshare agent` runs; until then what was found out last counts, and "
     "a replica of which nothing is known counts as healthy"

@@ -108,7 +108,7 @@ def agent(pid: int | None, *, is_needed: bool) -> Check:
     if pid is not None:
         return ok("agent", f"running, pid {pid}")
     if is_needed:
-        mend = "netshare agent, or systemctl enable --now netshare"
+        mend = "sudo netshare agent install (systemd), or sudo netshare agent in the foreground"
         return warning("agent", "not running: replicas that come and go are not followed", mend)
     return ok("agent", "not running, and nothing needs it")
 

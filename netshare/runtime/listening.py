@@ -10,7 +10,7 @@ from netshare.errors import NetshareError
 from netshare.runtime.agent import AgentClient
 
 _RECEIVE = 1 << 16
-_NO_AGENT = "start it: sudo netshare agent, or systemctl start netshare"
+_NO_AGENT = "start it: sudo netshare agent install, or systemctl start netshare where it is installed"
 
 Told = Mapping[str, Value]
 
