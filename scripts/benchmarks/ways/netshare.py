@@ -14,6 +14,8 @@ from scripts.benchmarks.sides import netshare
 from scripts.benchmarks.ways.site import PORT, REPLICA_PORT, Site
 from scripts.benchmarks.ways.supervised import Supervised
 
+_LONGEST_VERB = 600.0
+
 
 class Rollout(Enum):
     """How replicas are replaced."""
@@ -77,7 +79,8 @@ class NetshareWay:
             return process
 
         def verb(*words: str) -> None:
-            run(site.host, [sys.executable, "-m", "netshare", *words], environment=environment)
+            command = [sys.executable, "-m", "netshare", *words]
+            run(site.host, command, environment=environment, seconds=_LONGEST_VERB)
 
         verb("attach", "web", str(PORT), "--to", str(REPLICA_PORT), "--engine", "docker")
         running = Running(start, verb, self.rollout)
