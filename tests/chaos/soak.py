@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from ipaddress import IPv4Address
@@ -21,7 +22,7 @@ from typing import Self
 
 from netshare import wiring
 from netshare.core.model import Listener, Protocol, Service, StaticEndpoint
-from netshare.errors import NetshareError
+from netshare.errors import NetshareError, NotFoundError
 from netshare.lab.conversation import FailureKind
 from netshare.lab.topology import Lab
 from netshare.lab.traffic import Load
@@ -68,6 +69,7 @@ class Soak:
         self._running: dict[str, list[Simulated]] = {name: [] for name in self._services}
         self._drained: set[str] = set()
         self._weights: dict[str, int] = {}
+        self._verb: Future[None] | None = None
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
@@ -134,6 +136,8 @@ class Soak:
         """Change something; in nine cases of ten, containers."""
         name = self._draw.choice(self._services)
         chosen = self._draw.random()
+        if chosen < 0.06 and self._verb is not None and not self._verb.done():
+            chosen = 1.0
         if chosen < 0.03:
             self._weigh(name)
         elif chosen < 0.06:
@@ -169,24 +173,47 @@ class Soak:
 
     def _weigh(self, name: str) -> None:
         """Give one a weight, and take back those of replicas that are gone: a definition is not to grow."""
-        self._weights = {each: weight for each, weight in self._weights.items() if not each.startswith(f"{name}-")}
-        stored = self._host.store.load().get(name)
-        if stored is not None:
-            self._host.store.save(replace(stored, weights=()))
-        one = self._draw.choice(self._running[name])
-        weight = self._draw.randint(0, 3)
-        self._lab.host.run(weigh, self._host, self._client, name, one.name, weight)
-        self._weights[one.name] = weight
+        one, weight = self._draw.choice(self._running[name]).name, self._draw.randint(0, 3)
+
+        def done() -> None:
+            with self._host.lock():
+                stored = self._host.store.load().get(name)
+                if stored is not None:
+                    self._host.store.save(replace(stored, weights=()))
+            self._weights = {each: w for each, w in self._weights.items() if not each.startswith(f"{name}-")}
+            weigh(self._host, self._client, name, one, weight)
+            self._weights[one] = weight
+
+        self._begin(done)
 
     def _drain_or_resume(self, name: str) -> None:
         drained = [each.name for each in self._running[name] if each.name in self._drained]
-        if drained:
-            self._lab.host.run(resume, self._host, self._client, name, drained[:1])
-            self._drained.discard(drained[0])
-        else:
-            one = self._draw.choice(self._running[name])
-            self._lab.host.run(drain, self._host, self._client, name, [one.name], timeout=3600)
-            self._drained.add(one.name)
+        one = self._draw.choice(self._running[name]).name
+
+        def done() -> None:
+            if drained:
+                resume(self._host, self._client, name, drained[:1])
+                self._drained.discard(drained[0])
+            else:
+                drain(self._host, self._client, name, [one], timeout=3600)
+                self._drained.add(one)
+
+        self._begin(done)
+
+    def _begin(self, verb: Callable[[], None]) -> None:
+        """Have a verb done beside all else; one at a time, as each takes its time with a thousand replicas."""
+        self._finish()
+
+        def refused() -> None:
+            with suppress(NotFoundError):  # its replica has gone meanwhile
+                verb()
+
+        self._verb = self._lab.host.start_thread(refused)
+
+    def _finish(self) -> None:
+        if self._verb is not None:
+            self._verb.result()
+            self._verb = None
 
     # --- what is looked at --------------------------------------------------------------------------------------------
 
@@ -198,6 +225,7 @@ class Soak:
 
         """
         self._must_run()
+        self._finish()
         self._client.sync()
         began = time.monotonic()
         while not (found := self._lab.host.run(self._driver.observe)).intact or slots_of(found) != self._expected():
