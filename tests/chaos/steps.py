@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from netshare.core.model import Protocol
+from netshare.core.model import IPTABLES, Protocol
 from netshare.netfilter.nftables.driver import NftablesDriver
 from tests.chaos.docker import Simulated
 from tests.chaos.world import DNS, EXTRA, OTHER, WEB, Broken, World, slots_of
@@ -69,6 +69,8 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.now = ""
         self.watcher = Watcher(world)
+        if world.driver_name == IPTABLES:
+            self.watcher.pause()  # a change is atomic in each table there, not over all of them
         self._steps: list[tuple[Callable[[], None], int]] = [
             (self.scale_up, 6),
             (self.scale_down, 3),
@@ -96,6 +98,9 @@ class Chaos:
             (self.storm_of_commits, 1),
             (self.two_at_once, 1),
         ]
+        if world.driver_name == IPTABLES:
+            native = (self.flush_the_ruleset, self.storm_of_commits, self.jump_the_clock)
+            self._steps = [*(each for each in self._steps if each[0] not in native), (self.flush_the_legacy_tables, 1)]
         self._steps = [(step, weight) for step, weight in self._steps if not only or step.__name__ in only]
 
     def step(self) -> str:
@@ -326,6 +331,14 @@ class Chaos:
         self.world.restore_foreign()
         self.world.settle()
         self.watcher.resume()
+
+    def flush_the_legacy_tables(self) -> None:
+        """Flush netshare's chains in legacy iptables: nobody is told, so the next reconcile is to see it."""
+        self.world.flushed = True
+        time.sleep(_DELAYED_ACK)
+        table, chain = self.draw.choice((("nat", "NETSHARE-SERVICES"), ("nat", "PREROUTING"), ("raw", "PREROUTING")))
+        self.world.shell("iptables-legacy", "-t", table, "-F", chain)
+        self.world.sync()
 
     def storm_of_commits(self) -> None:
         """Commit more often than a stopped agent can be told of: the kernel drops what finds no room (ENOBUFS)."""

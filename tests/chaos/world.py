@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from netshare import wiring
-from netshare.core.model import Protocol, StaticEndpoint
+from netshare.core.model import IPTABLES, NFTABLES, Protocol, StaticEndpoint
 from netshare.core.ruleset import Dispatch
 from netshare.errors import NetshareError
 from netshare.lab.conversation import Conversation, FailureKind
@@ -36,6 +36,7 @@ from netshare.operations.weight import weigh
 from netshare.reconcile import reconcile
 from netshare.runtime.agent import AgentClient
 from tests.chaos.docker import Simulated, SimulatedDocker
+from tests.inside import host_drivers
 
 BOUND = 30.0
 """Seconds in which the kernel has to follow, however busy the machine is; how soon it did is printed."""
@@ -66,6 +67,16 @@ table ip nat {
 """
 
 
+_FOREIGN_LEGACY = """\
+*filter
+:MINE - [0:0]
+-F MINE
+-A MINE -s 192.0.2.1/32 -j DROP
+-A INPUT -j MINE
+COMMIT
+"""
+
+
 class Broken(AssertionError):  # noqa: N818 (it is what was broken, by name)
     """What must hold does not."""
 
@@ -73,8 +84,12 @@ class Broken(AssertionError):  # noqa: N818 (it is what was broken, by name)
 class World:
     """Everything there is. ``web`` and ``dns`` are of containers, ``other`` is static and nobody's business."""
 
-    def __init__(self, directory: Path, code: Path = _ROOT) -> None:
-        """``code`` is the directory of the package that runs as the agent, and as the verbs that are programs."""
+    def __init__(self, directory: Path, code: Path = _ROOT, driver: str = NFTABLES) -> None:
+        """``code`` is the directory of the package that runs as the agent, and as the verbs that are programs.
+
+        ``driver`` is what programs the kernel.
+        """
+        self.driver_name = driver
         self.directory = directory
         self.code = code
         self.disk = directory / "disk"
@@ -119,6 +134,7 @@ class World:
             "CONTAINER_HOST": self.docker.url,  # which is no Podman: so there is none
             "NETSHARE_STATE_DIR": str(self.disk / "state"),
             "NETSHARE_RUNTIME_DIR": str(self.disk / "run"),
+            "NETSHARE_DRIVER": self.driver_name,
         }
         os.environ |= {key: self.environment[key] for key in ("DOCKER_HOST", "CONTAINER_HOST")}
         self.lab = self._cleanup.enter_context(Lab(replicas=PLACES + 2, ipv6=False))
@@ -131,11 +147,12 @@ class World:
         # Else the kernel sends a client no more than six refusals and then one a second.
         self.shell("sysctl", "-q", "-w", "net.ipv4.icmp_ratelimit=0")
         self.restore_foreign()
-        self.driver, flows = NftablesDriver(), TrackedFlows()
+        native, flows = NftablesDriver(), TrackedFlows()
+        self.driver = native if self.driver_name == NFTABLES else host_drivers(native, self.driver_name)
         made = wiring.host(self.disk / "state", self.disk / "run")
         self.host = replace(made, engines={"docker": made.engines["docker"]}, driver=self.driver, flows=flows)
         self.client = AgentClient(self.disk / "run")
-        self._cleanup.callback(self.driver.close)
+        self._cleanup.callback(native.close)
         self._cleanup.callback(flows.close)
         self._cleanup.callback(self.end_agent, signal.SIGKILL)
         for service, port, protocol, to in (("web", WEB, Protocol.TCP, 8080), ("dns", DNS, Protocol.UDP, 8080)):
@@ -195,7 +212,9 @@ class World:
         """Start it, unless it runs."""
         if self.agent is not None:
             return
-        fake = {"LD_PRELOAD": str(_FAKETIME[0])} if _FAKETIME else {}
+        # Waiting for a program with a time-out ends with EINVAL there, and the iptables driver is made of programs.
+        is_faked = bool(_FAKETIME) and self.driver_name == NFTABLES
+        fake = {"LD_PRELOAD": str(_FAKETIME[0])} if is_faked else {}
         fake |= {"FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1"}
         fake |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
         with (self.directory / "agent.log").open("ab") as log:
@@ -343,11 +362,18 @@ class World:
         """List what is not netshare's, to the byte."""
         tables = [line.split()[1:] for line in self.shell("nft", "list", "tables").splitlines()]
         others = [words for words in tables if words != ["inet", "netshare"]]
-        return "".join(self.shell("nft", "-s", "list", "table", *words) for words in others)
+        native = "".join(self.shell("nft", "-s", "list", "table", *words) for words in others)
+        return native + (self._foreign_legacy_rules() if self.driver_name == IPTABLES else "")
+
+    def _foreign_legacy_rules(self) -> str:
+        lines = self.shell("iptables-legacy-save").splitlines()
+        return "\n".join(line for line in lines if line.startswith("-A") and "NETSHARE" not in line)
 
     def restore_foreign(self) -> None:
         """Do what another firewall's own service does."""
         self.shell("nft", "-f", "-", given=_FOREIGN)
+        if self.driver_name == IPTABLES:
+            self.shell("iptables-legacy-restore", "--noflush", given=_FOREIGN_LEGACY)
 
     def settle(self) -> None:
         """Wait until the kernel holds what it should, by the agent or, where none runs, by a sync."""
