@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from netshare.core.model import IPTABLES, Protocol
+from netshare.core.rollout import Maker, Member, Options, Pair, Rollout
+from netshare.core.rollout import Stage as RolloutStage
 from netshare.netfilter.nftables.driver import NftablesDriver
 from tests.chaos.docker import Simulated
 from tests.chaos.world import DNS, EXTRA, OTHER, WEB, Broken, World, slots_of
@@ -97,6 +99,7 @@ class Chaos:
             (self.flush_the_ruleset, 1),
             (self.storm_of_commits, 1),
             (self.two_at_once, 1),
+            (self.roll_out, 2),
         ]
         if world.driver_name == IPTABLES:
             native = (self.flush_the_ruleset, self.storm_of_commits, self.jump_the_clock)
@@ -236,6 +239,33 @@ class Chaos:
             self.world.weights[one.name] = weight
         if said[1][1] == 0:
             self.world.drained.add(other.name)
+
+    def roll_out(self) -> None:
+        """Be half-way through a rollout: the old ones serve, then the new ones, whoever is killed in between."""
+        well = [each for each in self.world.docker.containers().values() if each.name in self.world.served("web")]
+        members = [Member(each.id, each.name, "docker") for each in well if each.health in ("", "healthy")]
+        half = len(members) // 2
+        if not half or "web" not in self.world.attached:
+            return
+        olds, news = members[:half], members[half : 2 * half]
+        for stage, held_back in (
+            (RolloutStage.MADE, members[half:]),
+            (RolloutStage.SHIFTED, [*olds, *members[2 * half :]]),
+        ):
+            pairs = tuple(Pair(old, new, stage) for old, new in zip(olds, news, strict=True))
+            with self.world.host.lock():
+                self.world.host.rollouts.save(Rollout("web", Maker.CONTAINER, Options(1, 1, 120.0), pairs))
+            self.world.held_back = {each.name for each in held_back}
+            if self.draw.random() < 0.5:
+                self.world.end_agent(signal.SIGKILL)
+                self.world.start_agent()
+            self.world.sync()
+            self.world.settle()
+            self.world.check()
+        with self.world.host.lock():
+            self.world.host.rollouts.delete("web")
+        self.world.held_back = set()
+        self.world.sync()
 
     # --- the agent ----------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,7 @@ class World:
         self.extra_ports: set[int] = set()
         self.weights: dict[str, int] = {}
         self.drained: set[str] = set()
+        self.held_back: set[str] = set()
         self.flushed = False
         self.agent: subprocess.Popen[bytes] | None = None
         self._made = 0
@@ -335,7 +336,7 @@ class World:
             if name.startswith(f"{service}-")
             and each.state == "running"
             and not each.leaving
-            and name not in self.drained
+            and name not in self.drained | self.held_back
             and self.weights.get(name, 1) > 0
         ]
         well = [each for each in able if each.health in ("", "healthy")]
