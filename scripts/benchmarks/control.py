@@ -37,6 +37,7 @@ NFTLB = "nftlb, by its API"
 MOST = 1_000
 """So many services for those to whom more are no matter of seconds."""
 CHANGES_OF_AGENT = 4
+_LONGEST = 600.0
 
 
 def at(side: str, services: int) -> str:
@@ -126,7 +127,7 @@ class KubeSite:
         """Load everything anew, in one transaction."""
         self._changing = Changing(self.services)
         text = f"delete table ip {rules.TABLE}\n{self._text}"
-        return timed(lambda: run(self.namespace, ["nft", "-f", "-"], given=text))
+        return timed(lambda: run(self.namespace, ["nft", "-f", "-"], given=text, seconds=_LONGEST))
 
     def change(self, recorder: Recorder) -> None:
         """Replace one endpoint."""
