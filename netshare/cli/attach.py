@@ -198,7 +198,9 @@ def _run(request: AttachRequest, form: output.Format, *, is_dry: bool) -> None:
 
 def _progress(waiting: Waiting) -> tuple[str, str]:
     """Say how the wait goes: for a line that is drawn again and again, and for one that is not."""
-    why = "; ".join(f"{r.name} {r.state}: {r.reason}" for r in waiting.replicas) or "no replica yet"
+    # What one could do about it is being done.
+    why = "; ".join(f"{r.name} {r.state}: {str(r.reason).partition(': run ')[0]}" for r in waiting.replicas)
+    why = why or "no replica yet"
     return (
         f"{waiting.name}: waiting {waiting.seconds:.0f} of {waiting.timeout:g} s: {why}",
         f"{waiting.name}: waiting up to {waiting.timeout:g} s: {why}",
