@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from netshare.core.parse import shown
 from netshare.errors import NetshareError
 
 PASSED_ON = (
@@ -86,7 +87,7 @@ def _quoted(word: str, *, always: bool = False) -> str:
 
     """
     if not word.isprintable():
-        raise NetshareError(f"{word!r} can't be written into a unit", hint="control characters have to go")
+        raise NetshareError(f"{shown(word)} can't be written into a unit", hint="control characters have to go")
     safe = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{safe}"' if always or not word or _SPECIAL.search(word) else safe
 

@@ -177,7 +177,7 @@ def check_unit(environment: Mapping[str, str]) -> None:
     try:
         text = unit.render(program, environment)
     except NetshareError as error:
-        check_error(error, longest=max(1500, 10 * max(map(len, environment.values()), default=0)))
+        check_error(error)
         return
     plain = unit.render(unit.Program(("/usr/bin/python3", "-P"), (Path("/usr"),)), {})
     settings = [line.partition("=")[0] for line in text.splitlines() if not line.startswith("Environment=")]

@@ -67,11 +67,14 @@ def test_the_agent_is_told_what_the_verbs_are_told() -> None:
     assert line(text, "ReadWritePaths").endswith(' -/run/xtables.lock "/srv/a b"')
 
 
-@pytest.mark.parametrize("value", ["x\nExecStart=/bin/sh", "x\rUser=root", "\x1b[2J", "a\u2028b", "\udcff", "\0"])
+@pytest.mark.parametrize(
+    "value", ["x\nExecStart=/bin/sh", "x\rUser=root", "\x1b[2J", "a\u2028b", "\udcff", "\0", "\x07" * 100_000]
+)
 def test_no_line_can_be_forged(value: str) -> None:
     with pytest.raises(NetshareError, match="can't be written into a unit") as refused:
         render(SYSTEM, {"NETSHARE_METRICS": value})
     assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 1000
     with pytest.raises(NetshareError, match="can't be written into a unit"):
         render(Program(("/opt/a", value), (Path("/usr"),)), {})
 
