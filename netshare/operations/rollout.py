@@ -11,6 +11,7 @@ from netshare.core import rollout as record
 from netshare.core.compose import ComposeService
 from netshare.core.health import Probe
 from netshare.core.model import Container, Replica, ReplicaState, Service
+from netshare.core.parse import shown
 from netshare.core.rollout import Direction, Maker, Member, Options, Pair, Rollout
 from netshare.engine.replacing import ReplacingEngine
 from netshare.errors import NetshareError, NotFoundError, UsageError
@@ -21,6 +22,8 @@ from netshare.operations.replica import judged_of
 from netshare.operations.rollout_names import natural
 from netshare.reconcile import prepare
 
+_SYSTEMD_UNIT = "PODMAN_SYSTEMD_UNIT"
+"""A label of containers that a unit of systemd starts, by quadlet or by `podman generate systemd` (podman-run(1))."""
 _ABOUT_TO_GO_ON = "`netshare rollout {name} --resume` goes on with it, `netshare rollout {name} --abort` takes it back"
 
 
@@ -206,6 +209,7 @@ def stands(there: Rollout) -> str:
 
 def _maker(tools: Tools, request: Request, olds: Sequence[Container], everything: Sequence[Container]) -> Maker:
     """Find out who is to make the new ones, and whether that can be done."""
+    _require_no_unit(request, olds)
     composed = [container for container in olds if compose.is_composed(container)]
     if not composed:
         for container in olds:
@@ -227,6 +231,15 @@ def _maker(tools: Tools, request: Request, olds: Sequence[Container], everything
             hint=f"start it or remove it first: docker rm {strangers[0]}",
         )
     return Maker.COMPOSE
+
+
+def _require_no_unit(request: Request, olds: Sequence[Container]) -> None:
+    for container in olds:
+        if unit := container.labels.get(_SYSTEMD_UNIT):
+            raise NetshareError(
+                f"{container.name} is run by systemd, as {shown(unit)}, which would bring the old one back",
+                hint=f"one by one: netshare drain {request.service} {container.name} --wait, and restart its unit",
+            )
 
 
 def _require_one_compose_service(request: Request, olds: Sequence[Container], composed: Sequence[Container]) -> None:

@@ -95,7 +95,7 @@ class Running:
 @contextmanager
 def running(world: World, board: FakeBoard | None = None, at_once: int = 512) -> Iterator[Running]:
     found = Running(world.probe, board or FakeBoard(), at_once)
-    thread = Thread(target=found.prober.follow)
+    thread = Thread(target=found.prober.follow, daemon=True)
     thread.start()
     try:
         yield found
@@ -206,7 +206,7 @@ def test_news_is_put_up_before_it_is_told() -> None:
         await asyncio.sleep(0.2)  # after what was put up at the start
 
     prober = Prober(well, lambda _: seen.append(board.up[-1][probe_of(item)]), board)
-    thread = Thread(target=prober.follow)
+    thread = Thread(target=prober.follow, daemon=True)
     thread.start()
     prober.watch([item])
     until(lambda: bool(seen))

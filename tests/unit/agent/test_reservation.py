@@ -37,7 +37,7 @@ class FakeReservation:
 @contextmanager
 def running(fake: FakeHost, reservation: FakeReservation) -> Iterator[Inbox]:
     inbox = Inbox()
-    thread = Thread(target=Loop(fake.host, inbox, reservation=reservation).run)
+    thread = Thread(target=Loop(fake.host, inbox, reservation=reservation).run, daemon=True)
     thread.start()
     try:
         yield inbox

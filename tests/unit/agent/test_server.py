@@ -29,7 +29,7 @@ class Asked:
         self.causes: list[str] = []
         self.met: NetshareError | None = None
         self.server = ControlServer(directory, self.inbox, self.telling)
-        self._threads = [Thread(target=self.server.serve), Thread(target=self._reconcile)]
+        self._threads = [Thread(target=self.server.serve, daemon=True), Thread(target=self._reconcile, daemon=True)]
         for thread in self._threads:
             thread.start()
 

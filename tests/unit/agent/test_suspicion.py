@@ -42,7 +42,7 @@ class FakeSuspects:
 def test_it_looks_now_and_then_and_tells_whom_it_saw() -> None:
     unanswered, suspects = FakeUnanswered(), FakeSuspects()
     suspicion = Suspicion(unanswered, suspects, pause=0.01)
-    thread = Thread(target=suspicion.follow)
+    thread = Thread(target=suspicion.follow, daemon=True)
     thread.start()
     until(lambda: len(suspects.suspected) > 2)
     suspicion.close()
@@ -55,7 +55,7 @@ def test_with_nothing_to_probe_it_does_not_look() -> None:
     unanswered, suspects = FakeUnanswered(), FakeSuspects()
     suspects.is_busy = False
     suspicion = Suspicion(unanswered, suspects, pause=0.01)
-    thread = Thread(target=suspicion.follow)
+    thread = Thread(target=suspicion.follow, daemon=True)
     thread.start()
     thread.join(timeout=0.2)
     assert unanswered.looks == 0
@@ -69,7 +69,7 @@ def test_a_kernel_that_can_not_tell_is_told_of_once(caplog: pytest.LogCaptureFix
     unanswered, suspects = FakeUnanswered(), FakeSuspects()
     unanswered.failure = NetfilterError("could not read the tracked connections")
     suspicion = Suspicion(unanswered, suspects, pause=0.01)
-    thread = Thread(target=suspicion.follow)
+    thread = Thread(target=suspicion.follow, daemon=True)
     thread.start()
     until(lambda: unanswered.looks > 3)
     unanswered.failure = None

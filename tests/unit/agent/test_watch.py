@@ -38,7 +38,7 @@ class Watch:
         self.engine = EngineUnderTest(container("web-1", "172.17.0.2"), container("web-2", "172.17.0.3"))
         self.told: SimpleQueue[Hint] = SimpleQueue()
         self.watched = WatchedEngine(self.engine, self.told.put, retry=0.01, settle=settle)
-        self._thread = Thread(target=self.watched.follow)
+        self._thread = Thread(target=self.watched.follow, daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -18,7 +18,7 @@ class Watching:
         self.records = Records()
         self.records.watch(storage)
         self.told: SimpleQueue[int] = SimpleQueue()
-        self._thread = threading.Thread(target=self._read, args=(patience,))
+        self._thread = threading.Thread(target=self._read, args=(patience,), daemon=True)
         self._thread.start()
 
     def next(self) -> int:

@@ -22,7 +22,7 @@ def served(address: str = "127.0.0.1") -> Iterator[int]:
     registry = CollectorRegistry()
     Gauge("netshare_truth", "What is so.", registry=registry).set(42)
     server = MetricsServer(Endpoint(ip_address(address), 0), registry)
-    thread = threading.Thread(target=server.serve)
+    thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
         yield server.port

@@ -261,6 +261,18 @@ class TestRefusals:
         world.fake.engine.running = [replace(c, status=ContainerStatus.EXITED) for c in world.fake.engine.running]
         assert refused(world, NetshareError).message.startswith("no replica of web runs")
 
+    def test_what_systemd_would_bring_back(self) -> None:
+        world = RolloutWorld()
+        first, *others = world.fake.engine.running
+        unit = {"PODMAN_SYSTEMD_UNIT": "web@2.service"}
+        world.fake.engine.running = [*others, replace(first, labels={**first.labels, **unit})]
+        refusal = refused(world, NetshareError)
+        assert (
+            refusal.message == f"{first.name} is run by systemd, as 'web@2.service', which would bring the old one back"
+        )
+        assert refusal.hint == f"one by one: netshare drain web {first.name} --wait, and restart its unit"
+        assert world.fake.rollouts.load().known == {}
+
     def test_one_that_can_not_have_a_second_one_beside_it(self) -> None:
         world = RolloutWorld()
         world.engine.unique = {"id-of-web-2"}

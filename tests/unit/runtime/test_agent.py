@@ -38,7 +38,7 @@ def answering(directory: Path, answer: bytes) -> Iterator[None]:
                 connection.recv(100)
                 connection.sendall(answer)
 
-        thread = Thread(target=serve)
+        thread = Thread(target=serve, daemon=True)
         thread.start()
         yield
         thread.join(20)

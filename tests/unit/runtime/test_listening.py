@@ -35,7 +35,7 @@ class Agent:
         self._claim = claim(directory)
         self._claim.__enter__()
         self._server = ControlServer(directory, Inbox(), self.telling)
-        self._thread = threading.Thread(target=self._server.serve)
+        self._thread = threading.Thread(target=self._server.serve, daemon=True)
         self._thread.start()
         LOG.addHandler(self.telling)
 
@@ -74,10 +74,9 @@ def test_no_agent_is_an_error_with_its_mend(tmp_path: Path) -> None:
 
 def test_an_agent_that_ends_is_told_of(tmp_path: Path) -> None:
     agent = Agent(tmp_path)
-    with closing(events(AgentClient(tmp_path), 0, follow=True)) as told:
-        agent.tell(0)
-        threading.Timer(0.05, agent.tell, [1]).start()
-        assert next(told)["added"] == 1
+    agent.tell(1)
+    with closing(events(AgentClient(tmp_path), 1, follow=True)) as told:
+        assert next(told)["added"] == 1  # so by now it listens
         agent.end()
         with pytest.raises(NetshareError, match="has ended"):
             next(told)
