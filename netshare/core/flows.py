@@ -58,6 +58,11 @@ class Flow:
         """Whether ending it would break something that both sides believe in."""
         return self.protocol is Protocol.TCP or self.phase in (Phase.ESTABLISHED, Phase.CLOSING)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is a connection that has ended; an association that begins is CLOSED to conntrack as well."""
+        return self.is_connection and self.phase is Phase.OVER
+
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
@@ -91,11 +96,10 @@ class Expectation:
         match = _listener_of(flow, self.listeners)
         if not flow.is_ours:
             return flow.is_local and match in self.fresh and not flow.is_connection
-        if flow.is_connection and flow.phase is Phase.OVER:
+        if flow.is_over:
             return match is not None and match in self.watched and flow.endpoint not in self.offered.get(match, ())
         if match is not None and flow.endpoint in self.overdue.get(match, ()):
-            is_spared = flow.is_connection and flow.endpoint in self.spared.get(match, ())
-            return flow.phase is not Phase.OVER and not is_spared
+            return not (flow.is_connection and flow.endpoint in self.spared.get(match, ()))
         if flow.is_connection:
             return self._is_gone(match, flow.endpoint)
         if match is None:

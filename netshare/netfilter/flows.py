@@ -80,7 +80,7 @@ class TrackedFlows:
             self.close()  # with whatever is still to come from it
             raise
         challenge((tracked.endpoint(*item.client), item.flow.listener) for item in ended if _is_waiting(item.flow))
-        return [item.flow for item in ended if item.flow.phase is not Phase.OVER]
+        return [item.flow for item in ended if not item.flow.is_over]
 
     def close(self) -> None:
         """Close the socket; the next use opens another."""
