@@ -72,11 +72,12 @@ def _control(part: Part) -> Iterator[str]:
         part.get(measure, control.at(control.NETSHARE, number))
         for measure, number in ((control.CHANGE, 1), (control.CHANGE, MANY), (control.LOAD, MANY))
     )
-    kube = part.get(control.CHANGE, control.at(control.KUBE, MANY))
+    kube = part.get(control.CHANGE, control.at(control.KUBE, control.MOST))
     if few and many and load and kube:
         yield (
             f"One replica of {services.ENDPOINTS} changed: {number(few.median)} ms in the kernel with 1 service, "
-            f"{number(many.median)} ms with {MANY:,} (`nft -f`, a chain for each service: {number(kube.median)} ms). "
+            f"{number(many.median)} ms with {MANY:,} (`nft -f` with {control.MOST:,}, a chain for each service and "
+            f"endpoint: {number(kube.median)} ms). "
             f"All {MANY:,} loaded: {number(load.median)} s."
         )
 
