@@ -146,7 +146,8 @@ class NftlbSite:
         self._changing = Changing(services)
 
     def load(self) -> float:
-        """Tell it of all services in one call."""
+        """Tell it of all services in one call, when it has forgotten those that it knew."""
+        nftlb.call(self.namespace, "DELETE", "/farms")
         address = IPv4Address("198.18.0.1")
         farms = [nftlb.farm(f"service-{port}", address, port, endpoints) for _, port, endpoints in ports(self.services)]
         return timed(lambda: nftlb.call(self.namespace, "PUT", "/farms", {"farms": farms}))

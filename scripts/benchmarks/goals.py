@@ -20,13 +20,15 @@ class Verdict:
     goal: str
     measured: str
     is_met: bool
+    within_noise: bool = False
+    """Whether some rounds say this and others the opposite."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Goal:
     goal: str
     part: str
-    judge: Callable[[Part], tuple[str, bool] | None]
+    judge: Callable[[Part], tuple[str, bool] | tuple[str, bool, bool] | None]
 
 
 def verdicts(results: Results) -> Iterator[Verdict]:
@@ -38,8 +40,8 @@ def verdicts(results: Results) -> Iterator[Verdict]:
             yield Verdict(goal.goal, *found)
 
 
-def _rate(measure: str, processor: str, beside: str, least: float) -> Callable[[Part], tuple[str, bool] | None]:
-    def judge(part: Part) -> tuple[str, bool] | None:
+def _rate(measure: str, processor: str, beside: str, least: float) -> Callable[[Part], tuple[str, bool, bool] | None]:
+    def judge(part: Part) -> tuple[str, bool, bool] | None:
         own, other = part.get(measure, _OWN), part.get(measure, beside)
         cost, others_cost = part.get(processor, _OWN), part.get(processor, beside)
         if own is None or other is None or cost is None or others_cost is None:
@@ -50,7 +52,7 @@ def _rate(measure: str, processor: str, beside: str, least: float) -> Callable[[
         direct = part.get(measure, DIRECT)
         if beside != DIRECT and direct is not None:
             said += f"; direct: {direct.ratio(other):.2f} ×"
-        return said, own.ratio(other) >= least
+        return said, own.ratio(other) >= least, min(ratios) < least <= max(ratios)
 
     return judge
 

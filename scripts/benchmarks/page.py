@@ -64,8 +64,30 @@ def _conditions(conditions: Conditions) -> str:
 
 
 def _goals(results: Results) -> str:
-    rows = [(one.goal, one.measured, "met" if one.is_met else "**missed**") for one in verdicts(results)]
-    return "## Goals\n\n" + table(["goal", "measured", ""], rows)
+    rows = [
+        (
+            one.goal,
+            one.measured,
+            f"{'met' if one.is_met else '**missed**'}{', within the noise' if one.within_noise else ''}",
+        )
+        for one in verdicts(results)
+    ]
+    return "\n\n".join(("## Goals", *_noise(results), table(["goal", "measured", ""], rows)))
+
+
+def _noise(results: Results) -> Iterator[str]:
+    """Say which parts the machine was too busy for."""
+    busy = {
+        _PARTS[name][0]: part.conditions.busy_elsewhere
+        for name, part in results.parts.items()
+        if part.conditions.is_noisy
+    }
+    if busy:
+        named = ", ".join(f"{title} ({processors:g} of {results.machine.cores})" for title, processors in busy.items())
+        yield (
+            f"**Noisy:** while these parts were measured, so many processors were busy with something else: {named}. "
+            "Their rates are off by as much as their spread; processor times and medians of many suffer less."
+        )
 
 
 def _data(part: Part) -> Iterator[str]:

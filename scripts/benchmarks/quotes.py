@@ -5,7 +5,7 @@ from pathlib import Path
 
 from scripts.benchmarks import behaviour, control, data, events, first, services
 from scripts.benchmarks.processes import BenchmarkError
-from scripts.benchmarks.results import Figure, Machine, Part, Results
+from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Results
 from scripts.benchmarks.sides import DIRECT, MANY, caddy, envoy, haproxy, nginx, traefik
 from scripts.benchmarks.sides.docker import DockerPublished
 from scripts.benchmarks.tables import median, number, table
@@ -20,7 +20,7 @@ _SIDES = (DIRECT, OWN, DockerPublished().name, *(proxy.name for proxy in _PROXIE
 def text(results: Results) -> str:
     """Write what is quoted: what was not measured is left out."""
     parts = results.parts
-    lines = [_where(results.machine, parts["data"].conditions.date.partition(" ")[0]), "", _rates(parts["data"]), ""]
+    lines = [_where(results.machine, parts["data"].conditions), "", _rates(parts["data"]), ""]
     for name, sentences in (("control", _control), ("events", _events), ("first", _first), ("behaviour", _behaviour)):
         if name in parts:
             lines += [f"- {sentence}" for sentence in sentences(parts[name])]
@@ -36,30 +36,40 @@ def put(readme: Path, results: Results) -> None:
     readme.write_text(f"{before}{begin}\n{text(results)}\n{end}{after}", encoding="utf-8")
 
 
-def _where(machine: Machine, date: str) -> str:
+def _where(machine: Machine, conditions: Conditions) -> str:
+    date = conditions.date.partition(" ")[0]
+    noisy = (
+        " The machine was busy with other things too: rates are off by tens of per cent (nothing is faster than "
+        "`direct`), processor times (CPU) by a few."
+    )
     return (
         f"Client, host and replicas on the {machine.cores} cores of one machine ({machine.processor}, Linux "
         f"{machine.kernel.partition('-')[0]}, {date}), so what a way in between takes is missing to both ends. "
         f"[All of it]({PAGE}): how it was measured, other sides, goals met and missed."
+        f"{noisy if conditions.is_noisy else ''}"
     )
 
 
 def _rates(part: Part) -> str:
-    direct = part.get(data.CPU_KEEP, DIRECT)
-
-    def beyond(side: str) -> str:
-        figure = part.get(data.CPU_KEEP, side)
+    def beyond(measure: str, side: str) -> str:
+        figure, direct = part.get(measure, side), part.get(measure, DIRECT)
         return "–" if direct is None or figure is None or side == DIRECT else number(figure.median - direct.median)
 
     return table(
-        ["", "new connections/s", "keep-alive requests/s", "CPU µs a request, beyond direct", "p99 µs"],
+        [
+            "",
+            "CPU µs a keep-alive request, beyond direct",
+            "CPU µs a new connection, beyond direct",
+            "keep-alive requests/s",
+            "new connections/s",
+        ],
         [
             (
                 side,
-                median(part.get(data.NEW, side)),
+                beyond(data.CPU_KEEP, side),
+                beyond(data.CPU_NEW, side),
                 median(part.get(data.KEEP, side)),
-                beyond(side),
-                median(part.get(data.P99, side)),
+                median(part.get(data.NEW, side)),
             )
             for side in _SIDES
             if part.get(data.NEW, side)

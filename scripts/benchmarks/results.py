@@ -46,6 +46,9 @@ class LeftOut:
     reason: str
 
 
+_NOISY = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """When a part was measured, and what the machine had to do besides; load averages are those of one minute."""
@@ -58,6 +61,11 @@ class Conditions:
     busy_elsewhere: float
     """Processors that processes other than the benchmark's kept busy, on average."""
     is_quick: bool
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether that was too much to trust a single rate."""
+        return self.busy_elsewhere > _NOISY
 
 
 @dataclass(frozen=True, slots=True)

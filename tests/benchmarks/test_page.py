@@ -1,5 +1,6 @@
 """What is made of figures: rates read from wrk, ratios, the page, the plots."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from scripts.benchmarks.results import Conditions, Figure, Machine, Part, Record
 from scripts.benchmarks.sides import sides
 from scripts.benchmarks.tables import number, spread
 
+ROOT = Path(__file__).parents[2]
 WRK = """\
 Running 1s test @ http://198.18.0.1:80/
   1 threads and 32 connections
@@ -108,6 +110,13 @@ def test_the_page_names_every_side_and_what_was_left_out() -> None:
     assert "kept 0.25 processors busy" in text
 
 
+def test_the_page_says_what_was_measured_on_a_busy_machine() -> None:
+    quiet = part()
+    busy = replace(quiet, conditions=replace(CONDITIONS, busy_elsewhere=1.2))
+    assert "**Noisy:**" not in page.text(Results(MACHINE, {"data": quiet}), [])
+    assert "busy with something else: The data path (1.2 of 2)" in page.text(Results(MACHINE, {"data": busy}), [])
+
+
 def test_the_page_says_who_is_ahead() -> None:
     assert "nginx (http) (2.00 ×)" in page.text(Results(MACHINE, {"data": part(netshare=0.5)}), [])
     assert "In none of these" in page.text(Results(MACHINE, {"data": part(netshare=2)}), [])
@@ -143,7 +152,7 @@ def test_quotes_are_put_between_their_marks_and_nowhere_else(tmp_path: Path) -> 
         quotes.put(readme, found)
         text = readme.read_text(encoding="utf-8")
         assert text == f"before\n{quotes.BEGIN}\n{quotes.text(found)}\n{quotes.END}\nbehind\n"
-        assert "| netshare | 1,800 |" in text
+        assert "| netshare | -5.00 | -5.00 | 1,800 | 1,800 |" in text
     readme.write_text("no marks", encoding="utf-8")
     with pytest.raises(BenchmarkError, match="no place for quotes"):
         quotes.put(readme, found)
@@ -164,6 +173,16 @@ def test_a_rollout_that_costs_a_request_misses_its_goal(failed: int, *, met: boo
     text = page.text(found, [])
     assert f"| {rollouts.VERB}, 3 replicas | 4 | 50,000 + 50,000 | {failed} + 0 | 2 | 12.5 + 12.5 |" in text
     assert "| docker stop | 4 | 50,000 + 50,000 | 7 + 0 | 2 | 12.5 + 12.5 |" in text
+
+
+def test_the_readme_quotes_the_page_and_the_page_is_of_its_figures() -> None:
+    directory = (ROOT / quotes.PAGE).parent
+    found = results.read(directory / "results.json")
+    plotted = sorted(path.name for path in directory.glob("*.png"))
+    assert (directory / "README.md").read_text(encoding="utf-8") == page.text(found, plotted)
+    assert f"{quotes.BEGIN}\n{quotes.text(found)}\n{quotes.END}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not any(part.conditions.is_quick for part in found.parts.values())
+    assert sum(path.stat().st_size for path in directory.iterdir()) < 300_000  # it is kept in the repository
 
 
 def test_plots_are_pictures(tmp_path: Path) -> None:
