@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -67,6 +68,7 @@ class SimulatedDocker:
         self._lock = threading.Condition()
         self._containers: dict[str, Simulated] = {}
         self._events: list[tuple[int, bytes]] = []
+        self._started: dict[str, int] = {}
         self._streams: set[socket.socket] = set()
         self._era = 0
         self._server: ThreadingUnixStreamServer | None = None
@@ -145,6 +147,8 @@ class SimulatedDocker:
     def _tell(self, container: Simulated, actions: Iterable[str]) -> None:
         for action in actions:
             now = max(time.time_ns(), self._events[-1][0] + 1 if self._events else 0)
+            if action == "start":
+                self._started[container.id] = now
             attributes = {"name": container.name, "signal": "15"} if action == "kill" else {"name": container.name}
             actor = {"ID": container.id, "Attributes": attributes}
             said = {"Type": "container", "Action": action, "Actor": actor, "timeNano": now, "time": now // 10**9}
@@ -163,10 +167,12 @@ class SimulatedDocker:
     def inspection(self, identity: str) -> dict[str, object] | None:
         """Answer ``GET /containers/ID/json``."""
         with self._lock:
-            found = self._containers.get(identity)
+            found, started_ns = self._containers.get(identity), self._started.get(identity, 0)
         if found is None:
             return None
-        return {"Id": identity, "State": {"StartedAt": "2026-01-01T00:00:00Z"}, "Config": {"StopSignal": "SIGTERM"}}
+        seconds, nanoseconds = divmod(started_ns, 10**9)
+        started = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+        return {"Id": identity, "State": {"StartedAt": started}, "Config": {"StopSignal": "SIGTERM"}}
 
     def events_after(self, time_ns: int, stream: socket.socket) -> Iterable[bytes]:
         """Tell of what happened since, and goes on to happen, until the stream is cut."""

@@ -151,7 +151,8 @@ def test_a_canary_has_its_share_and_is_promoted_by_another_process(admin: Admin)
     assert 130 < sent.answers[canary] < 270  # 10 % of 2,000; five times its standard deviation is 67
     weights = {name: each["weight"] for name, each in admin.status().items()}
     assert weights == {"web-1": 3, "web-2": 3, "web-3": 3, "web-4": 1}
-    assert admin.netshare("rollout", "web").err.startswith("netshare: a rollout of web is under way: 0 of 3")
+    under_way = "netshare: a rollout of web is under way: paused, 0 of 3 replicas are new, 1 on trial\n"
+    assert admin.netshare("rollout", "web").err.startswith(under_way)
     promoted = admin.netshare("rollout", "web", "--promote")
     assert promoted.code == 0, promoted
     driving.communicate(timeout=60)
