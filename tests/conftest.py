@@ -2,6 +2,7 @@
 
 import resource
 import shlex
+import signal
 import sys
 from collections import Counter
 from collections.abc import Generator
@@ -19,6 +20,9 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 # thousand that it may have.
 _, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(_hard, 65_536), _hard))
+
+# What a shell starts in the background ignores SIGINT, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Time is no verdict on a busy machine; and in CI a run's examples are every run's examples.
 settings.register_profile("netshare", deadline=None, derandomize=in_ci())
