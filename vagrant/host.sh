@@ -49,7 +49,7 @@ END
 #!/bin/sh
 hostname >/www/index.html
 httpd -f -p 8080 -h /www &
-trap 'kill $!' TERM
+trap 'sleep 2; kill $!' TERM # it still takes what is on its way
 wait
 END
     chmod 755 "$root" "$root/bin/serve" "$root/www/cgi-bin/client"

@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-_SECONDS = 300
-
 
 def command() -> list[str] | None:
     """Find it."""
@@ -21,7 +19,8 @@ def command() -> list[str] | None:
 class Compose:
     """A project, from its folder, with a Docker of its own."""
 
-    def __init__(self, project: str, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, project: str, folder: Path, environment: Mapping[str, str], *, seconds: float = 300) -> None:
+        self._seconds = seconds
         found = command()
         if found is None:
             raise FileNotFoundError("docker-compose")
@@ -37,7 +36,7 @@ class Compose:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=self._seconds,
             check=False,
         )
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
