@@ -44,4 +44,6 @@ def test_memory_does_not_grow_with_what_was_there_once(change: Callable[[int], N
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert grown < 200_000, f"{grown} bytes more after 400 changes"
+    # What is remembered within bounds is replaced meanwhile, and only the new is counted: 200 kB where every memory is
+    # full already, as in a run of all tests. To remember every change took 1.6 kB each, 640 kB.
+    assert grown < 400_000, f"{grown} bytes more after 400 changes"
