@@ -12,7 +12,7 @@ from scripts.benchmarks.tables import NONE, compared, median, number, spread, ta
 HEAD = """\
 # netshare, measured
 
-Made by `scripts/bench --to scripts/bench-results`; nothing here is typed by hand. Rates are medians of all rounds; in
+Made by `scripts/bench --to scripts/bench-results`. Rates are medians of all rounds; in
 brackets stands how many times the rate of a client that connects to a replica directly, as the median of the rounds'
 ratios. Such figures compare sides on one machine; they say little about another.
 """
