@@ -1,6 +1,7 @@
 """`netshare rollout` on a real Docker, under load: every replica replaced, and no request failed."""
 
 import io
+import re
 import signal
 import sys
 import tarfile
@@ -175,7 +176,9 @@ def test_an_interrupted_one_goes_on_or_is_taken_back(admin: Admin, number: signa
         assert "netshare rollout web --resume" in unfinished.err
         if number is signal.SIGINT:
             assert driving.returncode == 130
-            assert "interrupted: 1 of 3 replicas are new; `netshare rollout web --resume` goes on" in said
+            assert re.search(
+                "interrupted: [12] of 3 replicas are new; `netshare rollout web --resume` goes on", said
+            ), said
         done = admin.netshare("rollout", "web", word)
         sent = sending.stop()
     assert done.code == 0, done
