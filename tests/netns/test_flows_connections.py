@@ -1,15 +1,19 @@
 """Connections whose replica is gone end with a reset at once, and no others end: with real packets."""
 
+import select
 import socket
+import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from netshare.core.model import Family, Listener
+from netshare.core.model import Family, Listener, Protocol
 from netshare.errors import EngineUnreachableError
+from netshare.lab.namespace import Namespace
 from netshare.lab.topology import Lab, LabReplica
 from netshare.netfilter.flows import TrackedFlows
 from netshare.netfilter.nftables.driver import NftablesDriver
@@ -19,6 +23,7 @@ from tests.netns.machine import DNS, WEB, Machine, machine
 
 pytestmark = pytest.mark.netns
 
+_OWN_PORT = 9090
 FAMILIES = pytest.mark.parametrize("family", Family)
 
 
@@ -123,6 +128,33 @@ def test_what_is_over_is_forgotten_once_a_replica_drains(host: Machine, clients:
     assert remembered(one) == 1
     assert remembered(two) > 1
     assert all(client.goes_on() for client in open_still.values())
+
+
+@FAMILIES
+def test_from_the_port_of_a_connection_that_was_reset_one_comes_to_another_replica(
+    host: Machine, family: Family
+) -> None:
+    """Conntrack would send it the old way for ten seconds: only this state ignores the SYN of a new connection."""
+    with ExitStack() as opened:
+        listening = {opened.enter_context(_listening(each, family)): each for each in host.lab.replicas.values()}
+        host.share(Listener(81, Protocol.TCP, to=_OWN_PORT))
+
+        def reset_by(replicas: list[socket.socket]) -> LabReplica:
+            client = opened.enter_context(_from_port(host.lab.client.namespace, family))
+            client.connect((str(host.at(family, 81).address), 81))
+            ready, _, _ = select.select(replicas, [], [], 5)
+            answering, _ = ready[0].accept()
+            answering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            answering.close()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+            client.close()
+            return listening[ready[0]]
+
+        first = reset_by([*listening])
+        host.leave(first)
+        host.reconcile()
+        assert reset_by([each for each, replica in listening.items() if replica is not first]) is not first
 
 
 def test_no_entry_is_left_of_a_client_that_was_reset(host: Machine, clients: Clients) -> None:
@@ -236,3 +268,22 @@ def test_the_hosts_own_connections_on_the_port_are_its_own(host: Machine, client
             own.sendall(b"still here")
             assert before.recv(100) == b"still here"
             assert set(clients.one_each()) == set(host.lab.replicas)
+
+
+def _listening(replica: LabReplica, family: Family) -> socket.socket:
+    """Listen beside the replica's own server."""
+    kind = socket.AF_INET if family is Family.IP else socket.AF_INET6
+    made = replica.namespace.run(socket.socket, kind, socket.SOCK_STREAM)
+    made.bind(("", _OWN_PORT))
+    made.listen()
+    return made
+
+
+def _from_port(namespace: Namespace, family: Family) -> socket.socket:
+    """Make a client that comes from the same port each time."""
+    kind = socket.AF_INET if family is Family.IP else socket.AF_INET6
+    made = namespace.run(socket.socket, kind, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("", 40_000))
+    made.settimeout(5)
+    return made
