@@ -103,8 +103,13 @@ def rp_filter(strict: Sequence[str], default_routes: int) -> Check:
     return ok("rp_filter", "lets every client by" if not strict else f"strict on {', '.join(strict)}, one way out")
 
 
-def agent(pid: int | None, *, is_needed: bool) -> Check:
-    """Judge whether anybody follows replicas as they come and go."""
+def agent(pid: int | None, other_version: str | None = None, *, is_needed: bool) -> Check:
+    """Judge whether anybody follows replicas as they come and go, and does it as this program would."""
+    if other_version is not None:
+        mend = "sudo systemctl restart netshare, or start the agent again: no connection is lost"
+        return warning(
+            "agent", f"running, pid {pid}, as netshare {other_version}, which is not the one installed", mend
+        )
     if pid is not None:
         return ok("agent", f"running, pid {pid}")
     if is_needed:

@@ -14,6 +14,9 @@ class AgentControl(Protocol):
     def pid(self) -> int | None:
         """Its process id; ``None`` where no agent runs."""
 
+    def other_version(self) -> str | None:
+        """Its version, where it is not this program's."""
+
     def sync(self) -> None:
         """Have it reconcile now, and wait until it has.
 

@@ -70,7 +70,8 @@ def _checks(host: Host, agent: AgentControl, examination: Examination, *, is_per
         yield diagnosis.failed("services", error.message, error.hint)
         return
     services = (*definitions.services, *prepared.labelled)
-    yield diagnosis.agent(agent.pid(), is_needed=any(not service.is_static for service in services))
+    is_needed = any(not service.is_static for service in services)
+    yield diagnosis.agent(agent.pid(), agent.other_version(), is_needed=is_needed)
     yield from _kernel_state(prepared)
     yield from (diagnosis.failed("definitions", error.message, error.hint) for error in definitions.unreadable.values())
     yield from _services(prepared)

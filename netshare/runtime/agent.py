@@ -1,5 +1,7 @@
 """How the agent is found by the verbs, and spoken to: a lock that names its process, and a socket beside it.
 
+The lock's file has the process id and the version, in one line.
+
 The socket takes one line a connection and answers with one line of JSON: ``{}``, or the error that was met.
 
 * ``sync``: reconcile; the answer comes once that is done.
@@ -14,6 +16,7 @@ to everybody all the same, by the kernel's list of locks (proc_locks(5)).
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -22,9 +25,12 @@ from pathlib import Path
 
 from netshare.errors import NetshareError, NotPermittedError
 from netshare.runtime.directories import make, require_safe
+from netshare.runtime.version import __version__
 
 SYNC, EVENTS, FOLLOW = "sync", "events", "follow"
 LONGEST_QUESTION = 64
+_LONGEST_LOCK = 128
+_VERSION = re.compile(r"[0-9A-Za-z.+!-]{1,64}")
 _TIMEOUT = 60.0
 _LONGEST_ANSWER = 1 << 16
 _ATTEMPTS, _INSTANT = 10, 0.01
@@ -64,7 +70,7 @@ def claim(directory: Path) -> Iterator[None]:
         try:
             os.fchmod(descriptor, 0o600)  # one that was made before it had this mode
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            os.write(descriptor, f"{os.getpid()} {__version__}\n".encode())
         except OSError as error:
             raise _unusable(directory, error) from error
         yield
@@ -103,6 +109,25 @@ class AgentClient:
             NetshareError: the runtime directory is one that somebody else could meddle with.
 
         """
+        written = self._written()
+        if not isinstance(written, str):
+            return written
+        first = written.partition(" ")[0]
+        return int(first) if first.isdigit() else 0
+
+    def other_version(self) -> str | None:
+        """Tell its version where it is not this program's: an upgrade takes hold with the agent's next start.
+
+        Raises:
+            NetshareError: the runtime directory is one that somebody else could meddle with.
+
+        """
+        written = self._written()
+        version = written.partition(" ")[2] if isinstance(written, str) else ""
+        return version if _VERSION.fullmatch(version) and version != __version__ else None
+
+    def _written(self) -> str | int | None:
+        """Read what its lock says; by whom it is held, where only that is told, or ``None`` where by nobody."""
         require_safe(self._directory)
         path = _lock_path(self._directory)
         try:
@@ -114,8 +139,7 @@ class AgentClient:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            written = os.read(descriptor, 32).strip()
-            return int(written) if written.isdigit() else 0
+            return os.read(descriptor, _LONGEST_LOCK).decode("ascii", "replace").strip()
         finally:
             os.close(descriptor)
         return None

@@ -59,6 +59,9 @@ class FakeAgent:
     def pid(self) -> int | None:
         return self.running_pid
 
+    def other_version(self) -> str | None:
+        return None
+
     def sync(self) -> None:
         self.syncs += 1
         if self.failure is not None:

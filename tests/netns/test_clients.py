@@ -241,6 +241,9 @@ class NoAgent:
     def pid(self) -> int | None:
         return None
 
+    def other_version(self) -> str | None:
+        return None
+
     def sync(self) -> None:
         raise NetshareError("there is none")
 

@@ -76,6 +76,9 @@ class Agent:
     def pid(self) -> int | None:
         return None if self._host is None else 4242
 
+    def other_version(self) -> str | None:
+        return None
+
     def sync(self) -> None:
         assert self._host is not None
         reconcile(self._host)

@@ -26,6 +26,7 @@ PAUSED = replica("web-2", ReplicaState.UNHEALTHY, "the container is paused")
         (diagnosis.rp_filter(["eth0"], 1), Verdict.OK),
         (diagnosis.rp_filter(["eth0", "eth1"], 2), Verdict.WARNING),
         (diagnosis.agent(42, is_needed=True), Verdict.OK),
+        (diagnosis.agent(42, "0.0.9", is_needed=True), Verdict.WARNING),
         (diagnosis.agent(None, is_needed=False), Verdict.OK),
         (diagnosis.agent(None, is_needed=True), Verdict.WARNING),
         (diagnosis.service("web", [replica("web-1")]), Verdict.OK),

@@ -14,6 +14,7 @@ import pytest
 from netshare.errors import NetfilterError, NetshareError, NotPermittedError
 from netshare.runtime import agent
 from netshare.runtime.agent import AgentClient, claim, encode, socket_path
+from netshare.runtime.version import __version__
 
 _CLAIM = """
 import sys
@@ -60,6 +61,34 @@ def test_a_claim_tells_who_has_it_and_ends_with_the_block(tmp_path: Path) -> Non
     assert AgentClient(directory).pid() is None
     with claim(directory):
         pass
+
+
+def test_one_of_another_version_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AgentClient(tmp_path)
+    assert client.other_version() is None
+    with claim(tmp_path):
+        assert client.other_version() is None
+        monkeypatch.setattr(agent, "__version__", "999.0.0")
+        assert client.other_version() == __version__
+        assert client.pid() == os.getpid()
+    assert client.other_version() is None
+
+
+@pytest.mark.parametrize(
+    ("written", "pid", "version"),
+    [
+        ("42\n", 42, None),
+        ("42 0.0.9\n", 42, "0.0.9"),
+        ("42 \x1b[2J\n", 42, None),
+        ("\xff 1", 0, "1"),
+        ("", 0, None),
+        ("9" * 4000, int("9" * 128), None),
+    ],
+)
+def test_whatever_the_lock_says(tmp_path: Path, written: str, pid: int, version: str | None) -> None:
+    with claim(tmp_path):
+        (tmp_path / "agent.lock").write_text(written, encoding="latin-1")
+        assert (AgentClient(tmp_path).pid(), AgentClient(tmp_path).other_version()) == (pid, version)
 
 
 def test_a_killed_agent_leaves_no_claim(tmp_path: Path) -> None:
