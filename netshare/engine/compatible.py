@@ -68,8 +68,8 @@ class CompatibleEngine(ABC):
         """Tell what an event means; nothing where it means nothing."""
 
     @abstractmethod
-    def _catch_up(self, client: "docker.APIClient") -> None:
-        """Settle what may have happened while no stream was open, before the next one is."""
+    def _catch_up(self, client: "docker.APIClient", now_ns: int) -> None:
+        """Settle what may have happened while no stream was open, before the next, which begins at ``now_ns``."""
 
     def containers(self) -> tuple[Container, ...]:
         """Every container, running or not, in one complete listing."""
@@ -88,7 +88,7 @@ class CompatibleEngine(ABC):
         client = self._address.connect()
         try:
             self._resume_ns = self._resume_ns or self._now(client)
-            self._catch_up(client)
+            self._catch_up(client, self._resume_ns)
             yield from self._follow(client)
         except EngineUnreachableError:
             with self._listing_lock:

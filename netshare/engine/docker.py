@@ -15,6 +15,7 @@ from netshare.engine import docker_events
 from netshare.engine.answers import Answer, mapping, time_ns
 from netshare.engine.compatible import CompatibleEngine
 from netshare.engine.docker_connection import Address, Product
+from netshare.engine.docker_stream import EventStream
 from netshare.engine.protocol import EngineEvent, EventKind
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ DOCKER = Product(
 class DockerEngine(CompatibleEngine):
     """The Docker engine behind one socket; ``base_url`` is what DOCKER_HOST says.
 
-    ``left`` tells who was sent its stop signal before this process began to listen, and when (nanoseconds since 1970):
-    it is asked once, and those that have started again since are none of them.
+    Who was sent its stop signal before this process began to listen, Docker's last events tell, and ``left`` those that
+    are older, with the time (nanoseconds since 1970): it is asked once. Who has started again since is none of them.
     """
 
     name = answers.ENGINE
@@ -48,12 +49,13 @@ class DockerEngine(CompatibleEngine):
         self._left: Callable[[], Mapping[str, int]] | None = left
 
     def _meet(self, client: "docker.APIClient") -> None:
-        self._rootless = answers.is_rootless(self._info(client))
+        said = self._info(client)
+        self._rootless = answers.is_rootless(said)
         if self._left is not None:
-            self._catch_up(client)
+            self._catch_up(client, _system_time(said))
 
     def _now(self, client: "docker.APIClient") -> int:
-        return time_ns(self._info(client).get("SystemTime")) or time.time_ns()
+        return _system_time(self._info(client))
 
     def _since(self, time_ns: int) -> str:
         return docker_events.since(time_ns)
@@ -96,8 +98,10 @@ class DockerEngine(CompatibleEngine):
             self._stop_signals[raw.id] = docker_events.signal_number(config.get("StopSignal")) or SIGTERM
         return self._stop_signals[raw.id]
 
-    def _catch_up(self, client: "docker.APIClient") -> None:
-        """Drop those of the leaving that started again while no stream was open, or are gone."""
+    def _catch_up(self, client: "docker.APIClient", now_ns: int) -> None:
+        """Learn who was sent its stop signal while no stream was open; drop those that started again, or are gone."""
+        for raw in self._past_kills(client, now_ns):
+            self._hint(client, raw)
         with self._leaving_lock:
             if self._left is not None:
                 self._leaving, self._left = {**self._left(), **self._leaving}, None
@@ -108,6 +112,17 @@ class DockerEngine(CompatibleEngine):
                 with self._leaving_lock:
                     self._leaving.pop(identity, None)
 
+    def _past_kills(self, client: "docker.APIClient", now_ns: int) -> list[docker_events.RawEvent]:
+        """Ask for the signals that still matter of the last 256 events: Docker keeps no more (moby daemon/events)."""
+        until = docker_events.since(now_ns)
+        stream = EventStream(client, self._address, "0", docker_events.KILL_FILTERS, until)
+        try:
+            return docker_events.unended_kills(
+                raw for raw in map(docker_events.read, stream.lines()) if raw is not None
+            )
+        finally:
+            stream.release()
+
     def _inspect(self, client: "docker.APIClient", identity: str) -> Answer:
         """Look one container up; an empty answer where it is gone."""
         import docker.errors
@@ -117,3 +132,7 @@ class DockerEngine(CompatibleEngine):
                 return mapping(client.inspect_container(identity))
             except docker.errors.NotFound:
                 return {}
+
+
+def _system_time(said: Answer) -> int:
+    return time_ns(said.get("SystemTime")) or time.time_ns()

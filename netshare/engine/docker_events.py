@@ -7,6 +7,7 @@ leaves, and the only one that comes before its last connection.
 import json
 import re
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from netshare.engine.answers import Answer, mapping, plain
@@ -14,13 +15,14 @@ from netshare.engine.protocol import EngineEvent, EventKind
 
 KILL = "kill"
 START = "start"
+DIE = "die"
 DESTROY = "destroy"
 HEALTH = "health_status"
 
 ENDING = (signal.SIGTERM, signal.SIGKILL)
 """The signals taken for the end of any container, whatever its own stop signal is."""
 
-_CONTAINER_CHANGES = frozenset({START, "die", "stop", "pause", "unpause", DESTROY, "rename"})
+_CONTAINER_CHANGES = frozenset({START, DIE, "stop", "pause", "unpause", DESTROY, "rename"})
 _NETWORK_CHANGES = frozenset({"connect", "disconnect", "create", DESTROY})
 
 FILTERS = {"type": ["container", "network"], "event": sorted({KILL, HEALTH} | _CONTAINER_CHANGES | _NETWORK_CHANGES)}
@@ -29,6 +31,11 @@ FILTERS = {"type": ["container", "network"], "event": sorted({KILL, HEALTH} | _C
 ``health_status`` makes the engine compare all of them by prefix (moby daemon/events/filter.go, matchEvent), as its
 actions read ``health_status: healthy``.
 """
+
+_ENDS = frozenset({START, DIE, DESTROY})
+
+KILL_FILTERS = {"type": ["container"], "event": sorted({KILL} | _ENDS)}
+"""What tells who was sent a signal, and whether that was the end of it."""
 
 _NUMBER = re.compile(r"[0-9]{1,2}")
 _LATEST = 1 << 63
@@ -89,6 +96,17 @@ def hint(event: RawEvent, stop_signal: int) -> EngineEvent | None:
     elif event.type == "network" and event.action in _NETWORK_CHANGES:
         kind = EventKind.CHANGED
     return None if kind is None else EngineEvent(kind, event.container, event.action, event.time_ns)
+
+
+def unended_kills(events: Iterable[RawEvent]) -> list[RawEvent]:
+    """Find the signals, in the order they were sent, after which a container neither died nor started again."""
+    kills: dict[str, list[RawEvent]] = {}
+    for event in events:
+        if event.action == KILL:
+            kills.setdefault(event.id, []).append(event)
+        elif event.action in _ENDS:
+            kills.pop(event.id, None)
+    return [each for sent in kills.values() for each in sent]
 
 
 def signal_number(value: object) -> int:

@@ -1,5 +1,7 @@
 """A stream of events as lines: opened from a point in time, closed from another thread, never ending quietly.
 
+One with an end, in the past, gives what the engine still remembers of it.
+
 Not the SDK's own `events`: that one waits for ever on a peer that is gone, and turns a broken stream into a normal end.
 """
 
@@ -20,16 +22,25 @@ QUIET_SECONDS = 20
 
 
 class EventStream:
-    """One open request for events; ``since`` is a point in time as the engine reads it, ``filters`` what is wanted."""
+    """One open request for events; ``since`` is a point in time as the engine reads it, ``filters`` what is wanted.
+
+    With ``until``, a point in the past, the stream ends once everything before it is told.
+    """
 
     def __init__(
-        self, client: "docker.APIClient", address: Address, since: str, filters: Mapping[str, Sequence[str]]
+        self,
+        client: "docker.APIClient",
+        address: Address,
+        since: str,
+        filters: Mapping[str, Sequence[str]],
+        until: str | None = None,
     ) -> None:
         self._address = address
+        self._has_end = until is not None
         with address.translated():
             self._response = client.get(
                 f"{client.base_url}/v{client.api_version}/events",
-                params={"since": since, "filters": json.dumps(filters)},
+                params={"since": since, "until": until, "filters": json.dumps(filters)},
                 stream=True,
                 timeout=(client.timeout, QUIET_SECONDS),
             )
@@ -41,7 +52,7 @@ class EventStream:
         After its timeout Python refuses to read from the same socket again, so the caller opens a new stream.
 
         Raises:
-            EngineUnreachableError: the stream broke or ended.
+            EngineUnreachableError: the stream broke, or ended though it has no end.
 
         """
         import urllib3
@@ -57,7 +68,8 @@ class EventStream:
                         raise self._address.unreachable(f"a line of its event stream is over {LONGEST_LINE} bytes")
             except urllib3.exceptions.ReadTimeoutError:
                 return
-        raise self._address.unreachable("its event stream ended")
+        if not self._has_end:
+            raise self._address.unreachable("its event stream ended")
 
     def interrupt(self) -> None:
         """Wake the thread that is blocked in `lines`: to it the stream has broken."""

@@ -72,7 +72,7 @@ class PodmanEngine(CompatibleEngine):
     def _since(self, time_ns: int) -> str:
         return podman_events.since(time_ns)
 
-    def _catch_up(self, client: "docker.APIClient") -> None:
+    def _catch_up(self, client: "docker.APIClient", now_ns: int) -> None:
         """Nothing: who is leaving is in every listing."""
 
     # Listing

@@ -23,6 +23,7 @@ from tests.unit.engine.docker_samples import BRIDGE, NETWORKS, docker_20, endpoi
 
 _LISTENED = 1.0
 _KEPT = 20_000
+_REMEMBERED = 256
 _VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}
 
 
@@ -174,6 +175,11 @@ class SimulatedDocker:
         started = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
         return {"Id": identity, "State": {"StartedAt": started}, "Config": {"StopSignal": "SIGTERM"}}
 
+    def past_events(self) -> bytes:
+        """Tell of what is over, as far as Docker would remember."""
+        with self._lock:
+            return b"".join(line for _, line in self._events[-_REMEMBERED:])
+
     def events_after(self, time_ns: int, stream: socket.socket) -> Iterable[bytes]:
         """Tell of what happened since, and goes on to happen, until the stream is cut."""
         with self._lock:
@@ -210,8 +216,9 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         path = re.sub(r"^/v[0-9.]+/", "/", url.path)
         with suppress(OSError):
-            if path == "/events":
-                self._stream(parse_qs(url.query).get("since", ["0"])[0])
+            asked = parse_qs(url.query)
+            if path == "/events" and "until" not in asked:
+                self._stream(asked.get("since", ["0"])[0])
             else:
                 self._answer(path)
 
@@ -225,6 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         body = self.daemon.inspection(named.group(1)) if named else answers.get(path)
         body = self.daemon.listing() if path == "/containers/json" else body
+        body = self.daemon.past_events() if path == "/events" else body
         content = (
             body if isinstance(body, bytes) else json.dumps(body or {"message": f"no such thing: {path}"}).encode()
         )

@@ -42,6 +42,18 @@ def test_what_is_stopped_leaves_while_it_still_runs(docker_lab: DockerLab, engin
     assert (again.status, again.leaving) == (ContainerStatus.RUNNING, False)
 
 
+def test_a_stop_that_nobody_heard_of_is_known(docker_lab: DockerLab, engine: DockerEngine) -> None:
+    leaving, staying, back = (docker_lab.run(name, grace_ms=5000) for name in ("leaving", "staying", "back"))
+    staying.kill("SIGHUP")
+    back.restart(timeout=1)
+    leaving.kill("SIGTERM")
+    assert {each.name: each.leaving for each in engine.containers()} == {
+        "leaving": True,
+        "staying": False,
+        "back": False,
+    }
+
+
 def test_a_stop_signal_of_its_own_is_known(docker_lab: DockerLab, engine: DockerEngine) -> None:
     own = docker_lab.run("own", grace_ms=1500, stop_signal="SIGQUIT")
     other = docker_lab.run("other", grace_ms=1500)

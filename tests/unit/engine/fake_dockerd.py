@@ -20,7 +20,8 @@ INFO = {"SystemTime": "2026-11-22T07:54:49.467183628Z", "SecurityOptions": ["nam
 class FakeDockerd:
     """``answers`` are by path, as (status, body); what is put into ``events`` is sent: text, or `None` to hang up.
 
-    To a path among ``silent`` it never answers. ``headers`` come with every answer.
+    ``past`` is what it remembers: the events it tells to who asks for those until now. To a path among ``silent`` it
+    never answers. ``headers`` come with every answer.
     """
 
     def __init__(self) -> None:
@@ -30,6 +31,7 @@ class FakeDockerd:
             "/containers/json": (200, []),
             "/_ping": (200, "OK"),
         }
+        self.past: list[dict[str, object]] = []
         self.events: Queue[str | None] = Queue()
         self.silent: set[str] = set()
         self.headers = {"Api-Version": "1.41"}
@@ -83,8 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = self.dockerd.answers[path]
             self._answer(status, body)
         elif path == "/events":
-            self.dockerd.since.extend(parse_qs(url.query)["since"])
-            self._stream()
+            asked = parse_qs(url.query)
+            if "until" in asked:
+                self._answer(200, "".join(json.dumps(event) + "\n" for event in self.dockerd.past))
+            else:
+                self.dockerd.since.extend(asked["since"])
+                self._stream()
         else:
             self._answer(404, {"message": f"no such thing: {path}"})
 

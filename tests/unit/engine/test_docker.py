@@ -50,9 +50,9 @@ def test_the_sdk_is_not_loaded_before_an_engine_is_asked() -> None:
 def test_the_second_listing_is_one_request(dockerd: FakeDockerd, engine: DockerEngine) -> None:
     dockerd.answers["/containers/json"] = 200, [docker_20()]
     engine.containers()
-    assert dockerd.asked == ["/_ping", "/info", "/containers/json", "/networks"]
+    assert dockerd.asked == ["/_ping", "/info", "/events", "/containers/json", "/networks"]
     engine.containers()
-    assert dockerd.asked[4:] == ["/containers/json"]
+    assert dockerd.asked[5:] == ["/containers/json"]
 
 
 class TestWhoWasSentItsStopSignalBefore:
@@ -72,6 +72,38 @@ class TestWhoWasSentItsStopSignalBefore:
         assert [container.leaving for container in engine.containers()] == [is_leaving]
         assert dockerd.asked.count(f"/containers/{WEB_1}/json") == 1
         engine.close()
+
+    @pytest.mark.parametrize(
+        ("past", "is_leaving"),
+        [
+            ((("kill", "15"),), True),
+            ((("kill", "3"),), True),
+            ((("kill", "1"),), False),
+            ((("kill", "15"), ("kill", "1")), True),
+            ((("kill", "15"), ("die", ""), ("start", "")), False),
+            ((("kill", "15"), ("start", "")), False),
+            ((("start", ""), ("kill", "15")), True),
+            ((("exec_die", ""), ("kill", "15"), ("exec_die", "")), True),
+        ],
+    )
+    def test_the_past_tells_of_it(
+        self, dockerd: FakeDockerd, engine: DockerEngine, past: tuple[tuple[str, str], ...], *, is_leaving: bool
+    ) -> None:
+        dockerd.answers["/containers/json"] = 200, [docker_20()]
+        state = {"State": {"StartedAt": "2026-11-22T07:00:00Z"}, "Config": {"StopSignal": "SIGQUIT"}}
+        dockerd.answers[f"/containers/{WEB_1}/json"] = 200, state
+        dockerd.past = [event("container", action, {"signal": sent}) for action, sent in past]
+        assert [container.leaving for container in engine.containers()] == [is_leaving]
+
+    def test_it_may_begin_between_the_first_listing_and_the_first_stream(
+        self, dockerd: FakeDockerd, engine: DockerEngine
+    ) -> None:
+        dockerd.answers["/containers/json"] = 200, [docker_20()]
+        dockerd.answers[f"/containers/{WEB_1}/json"] = 200, {"State": {"StartedAt": "2026-11-22T07:00:00Z"}}
+        assert [container.leaving for container in engine.containers()] == [False]
+        dockerd.past = [event("container", "kill", {"signal": "15"})]
+        next(engine.events())
+        assert [container.leaving for container in engine.containers()] == [True]
 
     def test_is_forgotten_when_it_starts(self, dockerd: FakeDockerd) -> None:
         dockerd.answers["/containers/json"] = 200, [docker_20()]
