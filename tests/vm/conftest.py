@@ -13,16 +13,16 @@ from tests.vm.machines import Pair, eventually
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """The two machines, as the tests before this one left them."""
     pair = Pair(Path(os.environ["NETSHARE_VM"]), tmp_path_factory.mktemp("ssh"))
-    eventually(pair.is_ready)
     if any("fresh" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        pair.save()
+        pair.remember()
+    eventually(pair.is_ready)
     yield pair
     pair.close()
 
 
 @pytest.fixture
 def fresh(pair: Pair) -> Pair:
-    """The two machines, the host as it was when the tests began."""
+    """The two machines, the host as it was when the first such test began, if need be in an earlier run."""
     pair.restore()
     return pair
 

@@ -19,6 +19,8 @@ WEB = f"http://{HOST}/"
 """Vagrant's file says so."""
 
 _ASKING = Path(__file__).with_name("asking.py").read_text(encoding="utf-8")
+_WAY = tuple(shlex.split(os.environ.get("NETSHARE_VM_ENTER", "")))
+"""What enters the machines' network, where that is not this one; a command comes after it."""
 _PATIENCE = 180.0
 """Long enough for what takes a second on a machine of its own: these may be emulated, on a busy one."""
 _SNAPSHOT = "netshare-tests"
@@ -31,7 +33,7 @@ class Machine:
         multiplexed = ("ControlMaster=auto", f"ControlPath={sockets}/{name}", "ControlPersist=yes")
         alive = ("ServerAliveInterval=5", "ServerAliveCountMax=6", "ConnectTimeout=10")
         options = (word for option in (*multiplexed, *alive, "LogLevel=ERROR") for word in ("-o", option))
-        self._ssh = ("ssh", "-F", str(configuration), *options)
+        self._ssh = (*_WAY, "ssh", "-F", str(configuration), *options)
         self.name = name
 
     def run(self, *words: str, given: str = "", patience: float = _PATIENCE) -> Done:
@@ -89,16 +91,27 @@ class Pair:
     def __init__(self, configuration: Path, sockets: Path) -> None:
         self.host = Machine("host", configuration, sockets)
         self.client = Machine("client", configuration, sockets)
+        self._remembered = False
 
-    def save(self) -> None:
-        """Remember the host as it is now, memory and all."""
-        _vagrant("snapshot", "save", "host", _SNAPSHOT)
+    def remember(self) -> None:
+        """Keep the host as it is now, memory and all; go back to what was kept, where an earlier run has done so."""
+        if _SNAPSHOT in _vagrant("snapshot", "list", "host").split():
+            self.restore()
+        else:
+            eventually(self.is_ready)
+            _vagrant("snapshot", "save", "host", _SNAPSHOT)
+        self._remembered = True
 
     def restore(self) -> None:
         """Have the host be again as it was then."""
         self.host.forget()
         _vagrant("snapshot", "restore", "host", _SNAPSHOT, "--no-provision")
         self.host.must("date", "--set", f"@{time.time():.0f}")  # its own clock stood still meanwhile
+
+    def begin_anew(self) -> None:
+        """Have the host be as it was, if it has been kept; else no test has been before this one."""
+        if self._remembered:
+            self.restore()
 
     def close(self) -> None:
         """Close the connections."""
@@ -109,20 +122,15 @@ class Pair:
 
     def asking(self, *words: str) -> "subprocess.Popen[str]":
         """Start a task of asking.py on the client."""
-        process = self.client.start("python3", "-", *words)
-        assert process.stdin is not None
-        process.stdin.write(_ASKING)
-        process.stdin.close()
-        process.stdin = None
-        return process
+        return self.client.start("python3", "-c", _ASKING, *words)
 
     def count(self, requests: int = 30, url: str = WEB) -> "Traffic":
         """Send requests from the client, one after another."""
-        return Traffic(self.asking("count", url, str(requests), "1000"))
+        return Traffic(self.asking("count", url, str(requests)))
 
-    def load(self, requests: int, per_second: float, url: str = WEB) -> "Traffic":
-        """Send requests from the client in the background; the ``with`` block's end waits for the last."""
-        return Traffic(self.asking("count", url, str(requests), str(per_second)))
+    def load(self, per_second: float, url: str = WEB) -> "Traffic":
+        """Send requests from the client in the background, as long as the ``with`` block lasts."""
+        return Traffic(self.asking("load", url, str(per_second)))
 
     def datagrams(self, address: str, port: int, total: int = 30) -> "Traffic":
         """Send datagrams from the client, one after another."""
@@ -154,7 +162,9 @@ class Traffic:
         self._seen: dict[str, dict[str, int]] | None = None
 
     def __enter__(self) -> Self:
-        """Go on in the background."""
+        """Wait until the first has been answered, and go on in the background."""
+        assert self._process.stderr is not None
+        assert self._process.stderr.readline().strip() == "under way", self._process.stderr.read()
         return self
 
     def __exit__(
@@ -173,7 +183,7 @@ class Traffic:
 
     @property
     def failures(self) -> dict[str, int]:
-        """What went wrong, by the exception's name, and how often."""
+        """What went wrong, by the exception's name or the error's, and how often."""
         return self._finish()["failures"]
 
     @property
@@ -202,6 +212,7 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def _vagrant(*words: str) -> None:
-    done = subprocess.run(["vagrant", *words], check=False, capture_output=True, text=True, env=os.environ)
+def _vagrant(*words: str) -> str:
+    done = subprocess.run([*_WAY, "vagrant", *words], check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"vagrant {shlex.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout

@@ -15,6 +15,12 @@ ELSEWHERE = f"http://{HOST}:{PORT}/"
 """A process of the host's own, which no firewall has heard of."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def beginning(pair: Pair) -> None:
+    """Begin the story at its beginning, whatever tests came before."""
+    pair.begin_anew()
+
+
 def test_300_requests_from_outside_are_spread_over_three_replicas(pair: Pair, told: list[str]) -> None:
     said = pair.client.must("experiment", "300", patience=600)
     told.append(" / ".join(said.split()))

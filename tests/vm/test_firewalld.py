@@ -27,10 +27,22 @@ def test_it_denies_what_comes_in_and_the_service_is_reached_all_the_same(fresh: 
     assert fresh.count().answering() == REPLICAS
     assert host.must("firewall-cmd", "--state") == "running"
 
-    # The control: what lets the client in is netshare's alone.
-    host.shell("systemctl stop netshare; netshare reset --yes")
+    # The controls. Nothing but netshare's rule lets a client through to Docker's networks ...
+    host.must("systemctl", "stop", "netshare")
+    assert fresh.count(6).all_answered  # nobody has to be there for traffic
+    rules = fresh.close_way_in()
     shut_out = fresh.count(3)
-    told.append(f"with firewalld, without netshare's rules: {shut_out.failures}")
+    told.append(f"with firewalld, without {' and '.join(rules)}: {shut_out.failures}")
+    assert rules
     assert not shut_out.answers
-    host.must("systemctl", "start", "netshare")
+    # ... and where netshare is not, firewalld turns away who asks for port 80: else nobody would be there, who refuses.
+    host.shell("netshare reset --yes")
+    shut_out = fresh.count(3)
+    told.append(f"with firewalld, without any rule of netshare's: {shut_out.failures}")
+    assert shut_out.failures == {"EHOSTUNREACH": 3}
+    host.must("systemctl", "stop", "firewalld")
+    assert fresh.count(3).failures == {"ConnectionRefusedError": 3}
+
+    host.shell("systemctl start firewalld; systemctl start netshare")
+    eventually(lambda: fresh.count().answers.keys() == REPLICAS)
     assert fresh.count().answering() == REPLICAS

@@ -48,7 +48,7 @@ def test_nobody_notices(fresh: Pair, tmp_path: Path) -> None:
         given=content,
     )
     before = fresh.netshare("version")
-    with fresh.load(600, per_second=10) as load:
+    with fresh.load(per_second=10) as load:
         fresh.host.shell(f"{PIP} install --quiet --no-index --no-deps --no-compile {place}; systemctl restart netshare")
         eventually(fresh.is_ready)
     assert NEXT in fresh.netshare("version") != before

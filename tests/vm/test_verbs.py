@@ -13,7 +13,7 @@ RUN = "docker run --detach --name {0} --hostname {0} hello"
 def test_a_replica_more_and_a_replica_less(fresh: Pair) -> None:
     fresh.host.shell(RUN.format("web-4"))
     eventually(lambda: fresh.count(60).answering() == REPLICAS | {"web-4"})
-    with fresh.load(200, per_second=20) as load:
+    with fresh.load(per_second=20) as load:
         fresh.host.must("docker", "stop", "--time", "20", "web-1")
     assert load.all_answered, load.failures
     assert fresh.count(60).answering() == REPLICAS - {"web-1"} | {"web-4"}
