@@ -18,7 +18,7 @@ bench_packages=(
     docker-compose:docker-compose
 )
 
-# What scripts/vm makes virtual machines with.
+# What scripts/vm makes virtual machines with, and what its tests put in there.
 vm_packages=(
     vagrant:vagrant '/usr/share/rubygems-integration/*/gems/vagrant-libvirt-*/lib/vagrant-libvirt.rb:vagrant-libvirt'
     libvirtd:libvirt-daemon '/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so:libvirt-daemon-driver-qemu' virsh:libvirt-clients
@@ -26,6 +26,7 @@ vm_packages=(
     dnsmasq:dnsmasq-base iptables:iptables ip:iproute2 unshare:util-linux
     mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring mkfs.ext4:e2fsprogs zstd:zstd
     ssh:openssh-client rsync:rsync
+    '/usr/lib/postgresql/*/bin/postgres:postgresql' docker-compose:docker-compose
 )
 
 # missing_packages WHAT:PACKAGE... — the packages whose program (or file, by its path, * allowed) is not to be found, one a line. By
