@@ -16,7 +16,7 @@ from netshare.core.event import Stage
 from netshare.core.flows import Flow, concerns_flows, expect
 from netshare.core.health import Verdicts
 from netshare.core.holding import judged
-from netshare.core.judging import endpoints_served, judge
+from netshare.core.judging import endpoints_served, judge, may_be_probed
 from netshare.core.labelled import Given, Labelled, Notice, as_held, labelled
 from netshare.core.links import Link
 from netshare.core.model import Container, Replica, Service
@@ -182,7 +182,7 @@ def _judge(
     seen: Sequence[ServiceReplicas], rollouts: Rollouts, health: Wellness, observed: Observation
 ) -> tuple[ServiceReplicas, ...]:
     """Judge by their health, and by where a rollout stands, which of the replicas left may be given new connections."""
-    is_probed = any(item.service.health.is_probed for item in seen)
+    is_probed = any(may_be_probed(item.service) for item in seen)
     verdicts, served = (health.verdicts(), endpoints_served(observed.ruleset)) if is_probed else (Verdicts(), {})
 
     def by_health(service: Service, some: Sequence[Replica]) -> Sequence[Replica]:

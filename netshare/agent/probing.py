@@ -14,7 +14,7 @@ from threading import Lock
 from netshare.agent.inbox import Hint
 from netshare.agent.posting import Board, Poster
 from netshare.core.event import Stage, event
-from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, delay
+from netshare.core.health import Probe, Standing, Verdict, Verdicts, after, delay, is_settled
 from netshare.core.judging import probes_of
 from netshare.core.model import Endpoint, IPAddress
 from netshare.core.plan import ServiceReplicas
@@ -64,13 +64,7 @@ class Prober:
 
     def watch(self, services: Iterable[ServiceReplicas], kept: Set[str] = frozenset()) -> None:
         """Probe the replicas of these, and go on with those of ``kept`` services, of which nothing new is known."""
-        wanted = {
-            probe
-            for item in services
-            if item.service.health.is_probed
-            for replica in item.replicas
-            for probe in probes_of(item.service, replica)
-        }
+        wanted = {probe for item in services for replica in item.replicas for probe in probes_of(item.service, replica)}
         with self._lock:
             wanted |= {probe for probe in self._wanted if probe.service in kept}
             if wanted == self._wanted:
@@ -89,8 +83,8 @@ class Prober:
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything to probe."""
-        return bool(self._wanted)
+        """Whether there is anything to probe, again and again."""
+        return any(probe.check.is_probed for probe in self._wanted)
 
     def follow(self) -> None:
         """Probe until `close`."""
@@ -116,10 +110,12 @@ class Prober:
             while not self._is_ended:
                 with self._lock:
                     wanted, known = self._wanted, frozenset(self._verdicts)
+                    settled = {each for each, verdict in self._verdicts.items() if is_settled(verdict, each.check)}
+                running = {probe: task for probe, task in running.items() if not task.done()}
                 for probe in running.keys() - wanted:
                     running.pop(probe).cancel()
                     self._suspected.discard(probe)
-                for probe in wanted - running.keys():
+                for probe in wanted - running.keys() - settled:
                     running[probe] = group.create_task(self._repeat(probe, places, is_new=probe not in known))
                 self._poster.post_soon()
                 await self._changed.wait()
@@ -131,11 +127,12 @@ class Prober:
         self._poster.post()
 
     async def _repeat(self, probe: Probe, places: asyncio.Semaphore, *, is_new: bool) -> None:
-        """Probe for ever: a new endpoint now, one that is known some time within an interval; then evenly."""
+        """Probe as long as it may bring news: a new endpoint now, one that is known some time within an interval."""
         loop = asyncio.get_running_loop()
-        due = loop.time() if is_new else loop.time() + self._draw() * probe.check.interval
+        is_waited_for = is_new or not probe.check.is_probed
+        due = loop.time() if is_waited_for else loop.time() + self._draw() * probe.check.interval
         spread = self._draw() if is_new else 1.0  # those that came together are soon apart
-        while True:
+        while not is_settled(self._verdicts.get(probe, Verdict()), probe.check):
             await self._sleep_until(due, probe)
             async with places:
                 began = loop.time()
@@ -168,7 +165,9 @@ class Prober:
             failure = await self._probe(probe)
         except NotAskedError as error:
             self._say_once(f"nothing can be probed: {error}")
-            return probe.check.interval
+            if probe.check.is_probed:
+                return probe.check.interval
+            failure = str(error)  # it is not kept back for longer than others
         verdict = self._note(probe, failure)
         pause = delay(verdict, probe.check, self._draw(), suspected=probe in self._suspected)
         if not verdict.failed:
@@ -189,15 +188,14 @@ class Prober:
         return verdict
 
     def _report(self, probe: Probe, verdict: Verdict) -> None:
-        is_down = verdict.standing is Standing.UNHEALTHY
         told = event(
             Stage.JUDGE,
             service=probe.service,
             endpoint=str(probe.endpoint),
             standing=verdict.standing,
-            reason=verdict.reason if is_down else None,
+            reason=verdict.reason,
         )
-        _log.log(logging.WARNING if is_down else logging.INFO, told)
+        _log.log(logging.INFO if verdict.reason is None else logging.WARNING, told)
         hint = Hint(f"health of {probe.service}", time.time_ns())
         self._poster.post_soon(lambda: self._tell(hint))
 

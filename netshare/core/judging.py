@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from netshare.core.health import Probe, Standing, Verdict, Verdicts
 from netshare.core.model import (
+    CheckKind,
     Endpoint,
     FailMode,
     Family,
@@ -25,11 +26,12 @@ from netshare.core.ruleset import Ruleset
 
 FAIL_OPEN = "unhealthy, but so are all: still serving (fail open)"
 NOT_PASSED_YET = "its health check has not passed yet"
+NOT_LISTENING_YET = "it takes no connections yet"
 
 
 def probes_of(service: Service, replica: Replica) -> Iterator[Probe]:
     """List what has to be asked about a replica."""
-    if not service.health.is_probed or replica.state is ReplicaState.GONE:
+    if replica.state is ReplicaState.GONE or not (service.health.is_probed or _is_unchecked(service, replica)):
         return
     asked = {
         endpoint
@@ -38,6 +40,16 @@ def probes_of(service: Service, replica: Replica) -> Iterator[Probe]:
     }
     for endpoint in asked:
         yield Probe(service.name, replica.id, endpoint, service.health)
+
+
+def may_be_probed(service: Service) -> bool:
+    """Whether there may be anything to ask about replicas of a service."""
+    return service.health.is_probed or (service.health.kind is CheckKind.ENGINE and not service.is_static)
+
+
+def _is_unchecked(service: Service, replica: Replica) -> bool:
+    """Whether nobody says when a container that runs begins to listen: its image has no HEALTHCHECK."""
+    return service.health.kind is CheckKind.ENGINE and not service.is_static and replica.health is Health.NONE
 
 
 def _pairs(replica: Replica) -> Iterator[tuple[Listener, Endpoint]]:
@@ -52,8 +64,10 @@ def _asked_for(check: HealthCheck, listener: Listener, endpoint: Endpoint, repli
     """Say where to knock to learn about an endpoint.
 
     A probe is a TCP connection: an endpoint for datagrams goes by the replica's TCP port of the same number, else by
-    all its TCP ports on that address.
+    all its TCP ports on that address. Where there is no check, only who is given connections has to take one.
     """
+    if not check.is_probed:
+        return [endpoint] if listener.protocol is Protocol.TCP else []
     if check.port is not None:
         return [Endpoint(endpoint.address, check.port)]
     if listener.protocol is Protocol.TCP:
@@ -90,7 +104,9 @@ def judge(
     that: one that has them keeps them, and one that hasn't waits for its first success. Where nobody probes, all that
     nothing bad is known of are taken as well.
     """
-    if not service.health.is_probed and not any(map(_is_felled, replicas)):
+    if not service.health.is_probed and not any(
+        _is_felled(each) or (verdicts.is_probed and _is_new(service, each, serving)) for each in replicas
+    ):
         return tuple(replicas)
     ways = [list(_ways(service, replica, verdicts, serving)) for replica in replicas]
     fine = {
@@ -120,6 +136,13 @@ def _is_felled(replica: Replica) -> bool:
     return replica.state is ReplicaState.UNHEALTHY and replica.health is Health.UNHEALTHY
 
 
+def _is_new(service: Service, replica: Replica, serving: Set[Endpoint]) -> bool:
+    """Whether it would be given connections for the first time, and nobody says that it takes any."""
+    return _is_unchecked(service, replica) and any(
+        endpoint not in serving for endpoints in replica.endpoints.values() for endpoint in endpoints
+    )
+
+
 def _ways(service: Service, replica: Replica, verdicts: Verdicts, serving: Set[Endpoint]) -> Iterator[_Way]:
     """List the ways to a replica that only its health can close."""
     is_felled = _is_felled(replica)
@@ -129,7 +152,7 @@ def _ways(service: Service, replica: Replica, verdicts: Verdicts, serving: Set[E
         if is_felled:
             yield _Way(listener, endpoint, Standing.UNHEALTHY, replica.reason)
             continue
-        if not service.health.is_probed:
+        if not service.health.is_probed and not _is_unchecked(service, replica):
             yield _Way(listener, endpoint, Standing.HEALTHY)
             continue
         asked = _asked_for(service.health, listener, endpoint, replica)
@@ -138,11 +161,15 @@ def _ways(service: Service, replica: Replica, verdicts: Verdicts, serving: Set[E
             for each in sorted(asked, key=lambda each: each.port)
         ]
         benefit = endpoint in serving or not verdicts.is_probed
-        yield _Way(listener, endpoint, *_worst(known, benefit=benefit))
+        lacking = NOT_PASSED_YET if service.health.is_probed else NOT_LISTENING_YET
+        yield _Way(listener, endpoint, *_worst(known, lacking, benefit=benefit))
 
 
-def _worst(verdicts: Iterable[Verdict], *, benefit: bool) -> tuple[Standing, str | None]:
-    """Sum up verdicts; ``benefit`` is whether those who are not known get the benefit of the doubt."""
+def _worst(verdicts: Iterable[Verdict], lacking: str, *, benefit: bool) -> tuple[Standing, str | None]:
+    """Sum up verdicts; ``benefit`` is whether those who are not known get the benefit of the doubt.
+
+    ``lacking`` says what those others still lack.
+    """
     worst: tuple[Standing, str | None] = Standing.HEALTHY, None
     for verdict in verdicts:
         match verdict.standing:
@@ -150,7 +177,7 @@ def _worst(verdicts: Iterable[Verdict], *, benefit: bool) -> tuple[Standing, str
                 return Standing.UNHEALTHY, f"its health check fails: {verdict.reason}"
             case Standing.UNKNOWN if not benefit:
                 failing = f": {verdict.reason}" if verdict.reason else ""
-                worst = Standing.UNKNOWN, f"{NOT_PASSED_YET}{failing}"
+                worst = Standing.UNKNOWN, f"{lacking}{failing}"
             case _:
                 pass
     return worst

@@ -30,11 +30,11 @@ async def probe(wanted: Probe) -> str | None:
     try:
         async with asyncio.timeout(check.timeout) as patience:
             match check.kind:
-                case CheckKind.TCP:
+                case CheckKind.TCP | CheckKind.ENGINE:
                     await tcp.connect(wanted.endpoint)
                 case CheckKind.HTTP:
                     await http.get(wanted.endpoint, wanted.host, check.path, patience)
-                case CheckKind.NONE | CheckKind.ENGINE:
+                case CheckKind.NONE:
                     raise ValueError(f"nothing is probed for {check}")
     except http.UnwellError as unwell:
         return str(unwell)

@@ -1,7 +1,7 @@
 """A host with a thousand replicas that come and go for as long as one likes, and what its agent needs meanwhile.
 
 The kernel and the agent are real. The containers are an engine's that is simulated, but for two static replicas that
-answer real requests all the while.
+answer real requests all the while; the first of them takes the connections of all the others' addresses, too.
 """
 
 import os
@@ -19,6 +19,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from pyroute2 import IPRoute
 
 from netshare import wiring
 from netshare.core.model import Listener, Protocol, Service, StaticEndpoint
@@ -38,6 +40,7 @@ EACH = 10
 """Replicas of a service."""
 _FIRST_PORT, _OTHER, _METRICS = 10_000, 81, 9440
 _POOL = int(IPv4Address("172.17.1.0")), 60_000
+_NETWORK = "172.17.0.0/16"
 _ROOT = Path(__file__).parents[2]
 
 
@@ -91,6 +94,9 @@ class Soak:
         self._docker = SimulatedDocker(self._directory / "docker.sock")
         self._cleanup.callback(self._docker.down)
         self._lab = self._cleanup.enter_context(Lab(replicas=2, ipv6=False))
+        answering = next(iter(self._lab.replicas.values()))
+        answering.namespace.run(_own_network)
+        self._lab.host.run(_route_network, str(answering.address))
         state, runtime = self._directory / "state", self._directory / "run"
         # What is no Podman answers there: so there is none.
         engines = {"DOCKER_HOST": self._docker.url, "CONTAINER_HOST": self._docker.url}
@@ -304,3 +310,15 @@ class Soak:
         except subprocess.TimeoutExpired:
             self._agent.kill()
             self._agent.wait()
+
+
+def _own_network() -> None:
+    """Have all addresses of the simulated containers be this namespace's own."""
+    with IPRoute() as netlink:
+        (index,) = netlink.link_lookup(ifname="lo")
+        netlink.route("add", dst=_NETWORK, oif=index, type="local", scope="host", table=255)
+
+
+def _route_network(gateway: str) -> None:
+    with IPRoute() as netlink:
+        netlink.route("add", dst=_NETWORK, gateway=gateway)

@@ -35,6 +35,49 @@ def test_a_new_replica_takes_traffic(admin: Admin) -> None:
     assert sent.answers.keys() == {"web-1", "web-2"}
 
 
+SLOW = ["/bin/sh", "-c", "/bin/busybox sleep 2; exec /bin/replica 0"]
+"""A program that takes its time before it listens."""
+
+
+def test_a_new_replica_that_nobody_checks_waits_until_it_listens(admin: Admin) -> None:
+    admin.lab.run("web-1")
+    admin.attach()
+    admin.start_agent()
+    with admin.load() as load:
+        added = admin.lab.run("web-2", entrypoint=SLOW)
+        eventually(lambda: "web-2" in admin.status())
+        before = admin.status()["web-2"]
+        eventually(lambda: bool(admin.lab.accepted(added)))
+        admin.await_traffic("web-1", "web-2")
+        sent = load.stop()
+    assert (before["state"], before["reason"]) == ("starting", "it takes no connections yet: connection refused")
+    assert sent.failures == ()
+    assert sent.answers.keys() == {"web-1", "web-2"}
+    assert admin.status()["web-2"]["state"] == "ready"
+
+
+def test_one_is_given_connections_at_once_where_that_is_asked_for(admin: Admin) -> None:
+    """The control of the test above."""
+    admin.lab.run("web-1")
+    admin.attach("--health", "none")
+    admin.start_agent()
+    with admin.load() as load:
+        added = admin.lab.run("web-2", entrypoint=SLOW)
+        eventually(lambda: bool(admin.lab.accepted(added)))
+        sent = load.stop()
+    assert sent.failures_by_kind.keys() == {FailureKind.REFUSED}
+
+
+def test_a_port_that_nobody_listens_on_is_told_of_after_ten_seconds(admin: Admin) -> None:
+    admin.lab.run("web-1")
+    admin.start_agent()
+    done = admin.attach("--to", "9999")
+    assert "warning: nothing takes connections on port 9999 of web-1 so far (connection refused)" in done.err
+    assert admin.status()["web-1"]["state"] == "ready"
+    admin.attach("--to", "8080")
+    admin.await_traffic("web-1")
+
+
 def test_a_stopped_replica_gets_nothing_new_and_no_request_fails(admin: Admin) -> None:
     leaving = admin.lab.run("web-1", grace_ms=1500)
     admin.lab.run("web-2")

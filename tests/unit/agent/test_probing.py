@@ -130,6 +130,44 @@ def test_it_is_asked_again_and_again_and_told_of_only_when_it_falls_or_rises() -
     assert len(agent.hints) == 3
 
 
+def test_one_without_a_check_is_asked_until_it_takes_a_connection_and_never_again() -> None:
+    world = World()
+    world.ill["id-1"] = "connection refused"
+    with running(world) as agent:
+        agent.prober.watch([web(replica(1), check="engine"), web(replica(2), name="api")])
+        until(lambda: world.asked["id-1"] > 3)
+        assert agent.standings()["id-1"] is Standing.UNKNOWN
+        del world.ill["id-1"]
+        until(lambda: agent.standings()["id-1"] is Standing.HEALTHY)
+        asked, other = world.asked["id-1"], world.asked["id-2"]
+        until(lambda: world.asked["id-2"] > other + 3)
+        assert world.asked["id-1"] == asked
+        agent.prober.watch([web(replica(1, ReplicaState.GONE), check="engine")])
+        agent.prober.watch([web(replica(1), check="engine")])
+        until(lambda: world.asked["id-1"] == asked + 1)
+        assert not agent.prober.is_busy
+    assert [hint.cause for hint in agent.hints].count("health of web") == 2
+
+
+def test_one_that_is_known_to_take_connections_is_not_asked_by_the_next_agent() -> None:
+    world, item = World(), web(replica(1), check="engine")
+    known = {probe_of(item): Verdict(Standing.HEALTHY, was_healthy=True)}
+    with running(world, FakeBoard(known)) as agent:
+        agent.prober.watch([item, web(replica(2), name="api")])
+        until(lambda: world.asked["id-2"] > 2)
+        assert agent.standings()["id-1"] is Standing.HEALTHY
+    assert world.asked["id-1"] == 0
+
+
+def test_one_that_can_not_be_asked_is_not_kept_back_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netshare.core.health.KNOCKING", 0.1)
+    world = World()
+    world.trouble = "Too many open files"
+    with running(world) as agent:
+        agent.prober.watch([web(replica(1), check="engine")])
+        until(lambda: agent.standings() == {"id-1": Standing.HEALTHY})
+
+
 def test_one_that_hangs_delays_no_other() -> None:
     world = World()
     world.hanging = {"id-1"}

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from netshare.core.health import GRACE, JITTER, Probe, Standing, Verdict, after, delay, is_fresh
+from netshare.core.health import GRACE, JITTER, Probe, Standing, Verdict, after, delay, is_fresh, is_settled
 from netshare.core.model import CheckKind, Endpoint, HealthCheck
 
 CHECK = HealthCheck(CheckKind.TCP, rise=2, fall=3)
@@ -38,6 +38,32 @@ def standings(verdict: Verdict, outcomes: str, check: HealthCheck = CHECK) -> li
 )
 def test_only_outcomes_in_a_row_count(verdict: Verdict, outcomes: str, expected: list[Standing]) -> None:
     assert standings(verdict, outcomes) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ("+", [HEALTHY]),
+        ("--+-", [UNKNOWN, UNKNOWN, HEALTHY, HEALTHY]),
+        ("-" * 12, [UNKNOWN] * 10 + [HEALTHY] * 2),  # a second each: after ten it has to do without
+    ],
+)
+def test_one_without_a_check_has_to_take_one_connection(outcomes: str, expected: list[Standing]) -> None:
+    assert standings(NOTHING, outcomes, HealthCheck()) == expected
+
+
+def test_one_without_a_check_is_asked_soon_at_first_and_never_again_in_the_end() -> None:
+    check, verdict, pauses = HealthCheck(), NOTHING, []
+    now = 100.0
+    while not is_settled(verdict := after(verdict, ILL, check, now), check):
+        pauses.append(delay(verdict, check, 0.0))
+        now += pauses[-1]
+    assert pauses[0] < 0.05
+    assert pauses == sorted(pauses)
+    assert max(pauses) == 1
+    assert 10 < len(pauses) < 30
+    assert verdict.reason == ILL
+    assert not is_settled(WELL, CHECK)
 
 
 def test_with_one_each_every_outcome_decides() -> None:

@@ -18,6 +18,7 @@ from netshare.core.model import (
     Replica,
     ReplicaState,
     Service,
+    StaticEndpoint,
 )
 from netshare.core.plan import ServiceReplicas, plan
 from netshare.core.ruleset import Ruleset
@@ -239,9 +240,66 @@ class TestSeveralEndpoints:
 
 def test_what_is_gone_or_not_probed_is_not_asked() -> None:
     gone = replicas(TCP, [container("web-1", "10.0.0.1", status=ContainerStatus.EXITED)])
-    engine = Service("web", (WEB,))
+    none = replace(TCP, health=health_check("none"))
     assert list(probes_of(TCP, gone[0])) == []
-    assert list(probes_of(engine, listed(engine, "10.0.0.1")[0])) == []
+    assert list(probes_of(none, listed(none, "10.0.0.1")[0])) == []
+
+
+class TestUnchecked:
+    """A container without a HEALTHCHECK runs before its program listens: it has to take one connection."""
+
+    SERVICE = Service("web", (WEB,))
+
+    def test_a_new_one_waits_until_it_takes_a_connection(self) -> None:
+        there = listed(self.SERVICE, "10.0.0.1", "10.0.0.2")
+        assert [str(probe.endpoint) for each in there for probe in probes_of(self.SERVICE, each)] == [
+            "10.0.0.1:8080",
+            "10.0.0.2:8080",
+        ]
+        failing = Verdict(failed=3, reason="connection refused")
+        judged = judge(self.SERVICE, there, known(self.SERVICE, a8080=WELL, b8080=failing))
+        assert states(judged) == [
+            (ReplicaState.READY, None),
+            (ReplicaState.STARTING, "it takes no connections yet: connection refused"),
+        ]
+        assert offered(self.SERVICE, judged) == {"10.0.0.1:8080"}
+
+    def test_one_that_is_given_connections_keeps_them_whatever_is_known(self) -> None:
+        there = listed(self.SERVICE, "10.0.0.1")
+        served = {Endpoint(ip_address("10.0.0.1"), 8080)}
+        assert judge(self.SERVICE, there, Verdicts(is_probed=True), served) == tuple(there)
+
+    def test_where_no_agent_runs_nobody_waits(self) -> None:
+        there = listed(self.SERVICE, "10.0.0.1")
+        assert judge(self.SERVICE, there, Verdicts()) == tuple(there)
+
+    def test_none_is_served_for_want_of_others(self) -> None:
+        judged = judge(self.SERVICE, listed(self.SERVICE, "10.0.0.1"), Verdicts(is_probed=True))
+        assert offered(self.SERVICE, judged) == set()
+
+    def test_a_listener_that_it_takes_connections_of_does_not_wait_for_the_other(self) -> None:
+        two = replace(self.SERVICE, listeners=(WEB, TLS))
+        judged = judge(two, listed(two, "10.0.0.1"), known(two, a8080=WELL))
+        assert states(judged) == [(ReplicaState.READY, "10.0.0.1:8443: it takes no connections yet")]
+        assert (offered(two, judged), offered(two, judged, TLS)) == ({"10.0.0.1:8080"}, set())
+
+    def test_datagrams_can_not_be_asked_about(self) -> None:
+        dns = Service("dns", (DNS,))
+        there = replicas(dns, [container("dns-1", "10.0.0.1")])
+        assert list(probes_of(dns, there[0])) == []
+        assert judge(dns, there, Verdicts(is_probed=True)) == tuple(there)
+
+    @pytest.mark.parametrize("health", [Health.HEALTHY, Health.STARTING, Health.UNHEALTHY])
+    def test_where_there_is_a_healthcheck_that_decides(self, health: Health) -> None:
+        there = listed(self.SERVICE, "10.0.0.1", health=health)
+        assert list(probes_of(self.SERVICE, there[0])) == []
+        assert states(judge(self.SERVICE, there, Verdicts(is_probed=True)))[0][0] is there[0].state
+
+    def test_what_is_listed_by_address_is_used_as_it_is(self) -> None:
+        static = Service("web", (WEB,), endpoints=(StaticEndpoint(ip_address("10.0.0.1")),))
+        there = replicas(static, [])
+        assert list(probes_of(static, there[0])) == []
+        assert judge(static, there, Verdicts(is_probed=True)) == tuple(there)
 
 
 def test_whom_the_kernel_serves_is_read_off_the_ruleset() -> None:
