@@ -115,6 +115,8 @@ def judge(
         for way in own
         if way.standing is Standing.HEALTHY and replica.weight > 0
     }
+    if not service.health.is_probed:
+        ways = [[_without_others(way, fine) for way in own] for own in ways]
     return tuple(_judged(service, replica, own, fine) for replica, own in zip(replicas, ways, strict=True))
 
 
@@ -141,6 +143,12 @@ def _is_new(service: Service, replica: Replica, serving: Set[Endpoint]) -> bool:
     return _is_unchecked(service, replica) and any(
         endpoint not in serving for endpoints in replica.endpoints.values() for endpoint in endpoints
     )
+
+
+def _without_others(way: _Way, fine: Set[tuple[Listener, Family]]) -> _Way:
+    """Take one that nobody checks at once where there is no other: if it doesn't listen, clients are refused anyway."""
+    is_alone = way.standing is Standing.UNKNOWN and (way.listener, way.endpoint.family) not in fine
+    return replace(way, standing=Standing.HEALTHY, reason=None) if is_alone else way
 
 
 def _ways(service: Service, replica: Replica, verdicts: Verdicts, serving: Set[Endpoint]) -> Iterator[_Way]:

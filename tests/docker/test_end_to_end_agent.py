@@ -68,16 +68,6 @@ def test_one_is_given_connections_at_once_where_that_is_asked_for(admin: Admin) 
     assert sent.failures_by_kind.keys() == {FailureKind.REFUSED}
 
 
-def test_a_port_that_nobody_listens_on_is_told_of_after_ten_seconds(admin: Admin) -> None:
-    admin.lab.run("web-1")
-    admin.start_agent()
-    done = admin.attach("--to", "9999")
-    assert "warning: nothing takes connections on port 9999 of web-1 so far (connection refused)" in done.err
-    assert admin.status()["web-1"]["state"] == "ready"
-    admin.attach("--to", "8080")
-    admin.await_traffic("web-1")
-
-
 def test_a_stopped_replica_gets_nothing_new_and_no_request_fails(admin: Admin) -> None:
     leaving = admin.lab.run("web-1", grace_ms=1500)
     admin.lab.run("web-2")

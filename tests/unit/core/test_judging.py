@@ -273,15 +273,18 @@ class TestUnchecked:
         there = listed(self.SERVICE, "10.0.0.1")
         assert judge(self.SERVICE, there, Verdicts()) == tuple(there)
 
-    def test_none_is_served_for_want_of_others(self) -> None:
-        judged = judge(self.SERVICE, listed(self.SERVICE, "10.0.0.1"), Verdicts(is_probed=True))
-        assert offered(self.SERVICE, judged) == set()
+    def test_where_there_is_no_other_nobody_waits(self) -> None:
+        """Whoever is attached takes over at once: as before, when something else had the port until then."""
+        there = listed(self.SERVICE, "10.0.0.1", "10.0.0.2")
+        assert judge(self.SERVICE, there, Verdicts(is_probed=True)) == tuple(there)
+        resting = [there[0], replace(there[1], weight=0)]
+        assert judge(self.SERVICE, resting, known(self.SERVICE, b8080=WELL)) == tuple(resting)
 
     def test_a_listener_that_it_takes_connections_of_does_not_wait_for_the_other(self) -> None:
         two = replace(self.SERVICE, listeners=(WEB, TLS))
-        judged = judge(two, listed(two, "10.0.0.1"), known(two, a8080=WELL))
-        assert states(judged) == [(ReplicaState.READY, "10.0.0.1:8443: it takes no connections yet")]
-        assert (offered(two, judged), offered(two, judged, TLS)) == ({"10.0.0.1:8080"}, set())
+        judged = judge(two, listed(two, "10.0.0.1", "10.0.0.2"), known(two, a8080=WELL, b8443=WELL))
+        assert states(judged)[0] == (ReplicaState.READY, "10.0.0.1:8443: it takes no connections yet")
+        assert (offered(two, judged), offered(two, judged, TLS)) == ({"10.0.0.1:8080"}, {"10.0.0.2:8443"})
 
     def test_datagrams_can_not_be_asked_about(self) -> None:
         dns = Service("dns", (DNS,))
