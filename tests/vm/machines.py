@@ -204,9 +204,9 @@ class Traffic:
         return self._seen
 
 
-def eventually(condition: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool], *, patience: float = _PATIENCE) -> None:
     """Wait until something has come true."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.5)

@@ -17,14 +17,23 @@ def command() -> list[str] | None:
 
 
 class Compose:
-    """A project, from its folder, with a Docker of its own."""
+    """A project, from its folder, with a Docker of its own; another file may overrule part of the folder's."""
 
-    def __init__(self, project: str, folder: Path, environment: Mapping[str, str], *, seconds: float = 300) -> None:
+    def __init__(
+        self,
+        project: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        overruling: Path | None = None,
+        seconds: float = 300,
+    ) -> None:
         self._seconds = seconds
         found = command()
         if found is None:
             raise FileNotFoundError("docker-compose")
-        self._words = [*found, "--project-name", project, "--file", str(folder / "compose.yaml")]
+        files = [folder / "compose.yaml", *([overruling] if overruling else [])]
+        self._words = [*found, "--project-name", project, *(f"--file={file}" for file in files)]
         # BuildKit is another program, which may not be there (Docker 23 and later); the daemon's own builder is.
         self._environment = {**os.environ, "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0", **environment}
 
