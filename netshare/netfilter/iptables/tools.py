@@ -5,6 +5,7 @@ python-iptables was tried (1.2.0 with libxtables 1.8.9) and is no way: one proce
 process where it meets an error, and 2,500 rules take it 0.7 s that take ``iptables-restore`` 0.01 s.
 """
 
+import re
 from pathlib import Path
 
 from netshare.core.model import Family
@@ -14,6 +15,11 @@ from netshare.netfilter import command
 _NAME = {Family.IP: "iptables", Family.IP6: "ip6tables"}
 _WAIT = ("-w", "10")  # for /run/xtables.lock, which every writer of these tables takes
 _HINT = "`netshare doctor` looks at what this kernel has; the driver nftables may serve where iptables can't"
+_NOT_LOADED = re.compile(r"modprobe|insmod")  # libxtables tells what it tried, and what to try
+_LOAD = (
+    "the agent may load no kernel module; try: modprobe --all ip_tables ip6_tables, and for every boot name both in "
+    "/etc/modules-load.d/netshare.conf; on a kernel that lacks them, the driver nftables may serve"
+)
 _NF_TABLES = "nf_tables"  # in the version, where it is the variant that programs nf_tables: "v1.8.9 (nf_tables)"
 
 
@@ -74,7 +80,11 @@ def restore(family: Family, script: str) -> None:
     try:
         command.run(f"{name}-restore", *_WAIT, "--noflush", given=script)
     except NetfilterError as error:
-        raise NetfilterError(explained(error.message, script), hint=error.hint or _HINT) from error
+        raise NetfilterError(explained(error.message, script), hint=error.hint or _mend(error.message)) from error
+
+
+def _mend(message: str) -> str:
+    return _LOAD if _NOT_LOADED.search(message) else _HINT
 
 
 def explained(message: str, script: str) -> str:
