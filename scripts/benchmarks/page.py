@@ -187,6 +187,8 @@ def _control(part: Part) -> Iterator[str]:
     yield _by_services(part, control.CHANGE, worst=True)
     yield "Of this, the processor time of netshare's commit:"
     yield _by_services(part, control.CHANGE_CPU)
+    yield "The same back to back, with nothing compared in between:"
+    yield _by_services(part, control.AGAIN)
     yield "The comparison that comes before it:"
     yield _by_services(part, control.COMPARE)
     yield "Everything loaded anew in one transaction (seconds):"

@@ -219,7 +219,8 @@ static void pace(char **argument, int64_t patience) {
     for (;;) {
         if (is_over) total = begun;
         int64_t t = now(), next = began + (int64_t)((double)begun * 1e9 / rate);
-        while (begun < total && next <= t && paced.idles) {
+        /* No more than a few at a time: where it is behind, what has been answered would wait for all that is due. */
+        for (int few = BATCH; few-- && begun < total && next <= t && paced.idles;) {
             start(next);
             next = began + (int64_t)((double)++begun * 1e9 / rate);
         }

@@ -73,6 +73,7 @@ def test_every_side_was_measured_by_all_that_it_carries(found: Results) -> None:
 
 def test_few_services_and_many_were_measured(found: Results) -> None:
     for services in (1, 100):
+        assert found.parts["control"].get(control.AGAIN, control.at(control.NETSHARE, services))
         assert found.parts["first"].get(first.FIRST, first.at(first.NFTABLES, services))
         for side in (control.NETSHARE, control.BY_NFT, control.KUBE, control.NFTLB, control.BY_IPTABLES):
             assert found.parts["control"].get(control.CHANGE, control.at(side, services)), side

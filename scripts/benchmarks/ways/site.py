@@ -16,6 +16,7 @@ from typing import Self
 from docker.models.containers import Container
 
 from netshare.core.model import Endpoint
+from scripts.benchmarks.bed import prepare
 from scripts.benchmarks.native import Traffic
 from scripts.benchmarks.processes import program, until
 from tests.docker.lab import DockerLab
@@ -50,6 +51,7 @@ class Site:
             lab = self._lab = cleanup.enter_context(DockerLab())
             self.host, self.client, self.at, self.url = lab.host, lab.client, lab.at(PORT), lab.url
             self.client_address: str = lab.client_address
+            prepare(self.client)
             self.traffic = Traffic(self.directory)
             self.add_image(IMAGE, ["/usr/sbin/nginx", "-c", "/nginx.conf", "-g", "daemon off;"])
             self._cleanup = cleanup.pop_all()
