@@ -14,12 +14,14 @@ from typing import Any
 
 from netshare.core import checks
 from netshare.core.health import Probe, Standing, Verdict, is_fresh
-from netshare.core.model import Endpoint, HealthCheck
+from netshare.core.model import CheckKind, Endpoint, HealthCheck
 from netshare.errors import UsageError
 from netshare.runtime.boot import boot_time
 from netshare.runtime.files import replace_file
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = (1, SCHEMA)
+"""The first one had no verdicts on replicas that nobody checks: who reads no other would probe what it can't."""
 _LARGEST = 1 << 26
 _Document = dict[str, Any]
 
@@ -70,7 +72,7 @@ class HealthBoard:
             document = json.loads(content)
         except (OSError, ValueError, RecursionError):
             return None
-        return document if isinstance(document, dict) and document.get("schema") == SCHEMA else None
+        return document if isinstance(document, dict) and document.get("schema") in _READ else None
 
 
 def _written(probe: Probe, verdict: Verdict) -> _Document:
@@ -93,6 +95,8 @@ def _read(entries: list[_Document]) -> Iterator[tuple[Probe, Verdict]]:
         address, _, port = str(entry["endpoint"]).rpartition(":")
         endpoint = Endpoint(ip_address(address.strip("[]")), int(port))
         probe = Probe(str(entry["service"]), str(entry["replica"]), endpoint, _check(str(entry["check"])))
+        if probe.check.kind is CheckKind.NONE:
+            raise ValueError("nothing is probed there")
         reason = entry["reason"]
         yield (
             probe,

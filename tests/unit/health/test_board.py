@@ -19,9 +19,11 @@ from netshare.runtime.boot import boot_time
 CHECK = health_check("http:8081/up interval=1s rise=1 host=shop.example")
 ONE = Probe("shop/web", "id-1", Endpoint(ip_address("10.0.0.1"), 8080), CHECK)
 TWO = Probe("web", "fd00::1", Endpoint(ip_address("fd00::1"), 80), health_check("tcp"))
+THREE = Probe("api", "id-3", Endpoint(ip_address("10.0.0.3"), 80), health_check("engine"))
 VERDICTS = {
     ONE: Verdict(Standing.UNHEALTHY, passed=1, was_healthy=True, since=12.5, reason="HTTP 500"),
     TWO: Verdict(failed=2, reason="connection refused"),
+    THREE: Verdict(Standing.HEALTHY, was_healthy=True, since=7.5),
 }
 
 
@@ -55,6 +57,18 @@ def test_what_was_put_up_is_read_again(board: HealthBoard, path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]  # noqa: PTH208 (names are wanted)
 
 
+def test_what_an_earlier_netshare_put_up_is_read_too(board: HealthBoard, path: Path) -> None:
+    board.publish(VERDICTS)
+    path.write_text(path.read_text().replace('"schema":2', '"schema":1'))
+    assert board.read(renewed=False) == VERDICTS
+
+
+def test_verdicts_on_what_can_not_be_probed_are_none(board: HealthBoard, path: Path) -> None:
+    board.publish(VERDICTS)
+    path.write_text(path.read_text().replace('"engine"', '"none"'))
+    assert board.read(renewed=False) == {}
+
+
 def test_each_putting_up_replaces_the_one_before(board: HealthBoard, path: Path) -> None:
     board.publish(VERDICTS)
     board.publish({TWO: VERDICTS[TWO]})
@@ -68,7 +82,7 @@ def test_each_putting_up_replaces_the_one_before(board: HealthBoard, path: Path)
 def test_a_verdict_gets_old_by_its_own_check(board: HealthBoard, clock: Clock) -> None:
     board.publish(VERDICTS)
     clock.now += 3 * 1 + GRACE + 0.1
-    assert board.read(renewed=False).keys() == {TWO}
+    assert board.read(renewed=False).keys() == {TWO, THREE}
     clock.now += 3 * 1
     assert board.read(renewed=False) == {}
     assert board.read(renewed=True) == VERDICTS
@@ -103,7 +117,8 @@ def test_what_is_no_file_is_no_knowledge(board: HealthBoard, path: Path) -> None
         b"[]",
         b"null",
         b"{}",
-        b'{"schema": 2, "as_of": 1, "verdicts": []}',
+        b'{"schema": 3, "as_of": 1, "verdicts": []}',
+        b'{"schema": [1], "as_of": 1, "verdicts": []}',
         b'{"schema": 1, "as_of": "now", "verdicts": []}',
         b'{"schema": 1, "as_of": 1}',
         b'{"schema": 1, "as_of": 1, "verdicts": {"a": 1}}',
