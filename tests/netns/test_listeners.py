@@ -14,6 +14,7 @@ from netshare.lab.server import ReplicaServer
 from netshare.lab.topology import Lab
 from netshare.lab.traffic import send
 from tests.netns.admin import Admin
+from tests.netns.machine import unlimit_icmp
 
 pytestmark = pytest.mark.netns
 
@@ -23,8 +24,7 @@ REQUESTS = 8
 
 @pytest.fixture
 def admin(lab: Lab, tmp_path: Path) -> Iterator[Admin]:
-    # The kernel tells one client of six unreachable ports at once and then of one a second: here, of all of them.
-    lab.host.run(links.write_sysctls, [("ipv4/icmp_ratelimit", 0), ("ipv6/icmp/ratelimit", 0)])
+    unlimit_icmp(lab)
     with closing(Admin(lab, tmp_path)) as made:
         yield made
 
